@@ -1,0 +1,1 @@
+"""Flask's API on a compiled engine."""
