@@ -1,0 +1,1 @@
+"""The engine: routing, compilation and the life of a request."""

@@ -1,0 +1,469 @@
+"""Waiting for a coroutine from sync code, with one primitive: :func:`await_`.
+
+The pipeline is plain sync code; what it has to wait for goes through here. Where it runs decides how:
+
+- on a thread without a running loop (WSGI, scripts, tests), on an event loop kept for the thread;
+- under :func:`run` (ASGI), in a pooled greenlet: the coroutine is stepped where it is called, and
+  each future it waits for is handed to the request's own task.
+
+Context variables flow in and changes flow back. This is the only module that knows greenlets.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import sys
+import typing as t
+import weakref
+from contextvars import Context, copy_context
+from types import CoroutineType, coroutine
+
+if t.TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Awaitable, Callable, Coroutine, Generator, Mapping
+    from threading import local
+
+    P = t.ParamSpec("P")
+
+T = t.TypeVar("T")
+
+#: How many idle greenlets (and, under gevent, idle event loops) a thread keeps for the next call.
+IDLE_LIMIT = 64
+
+
+def await_(awaitable: Awaitable[T]) -> T:
+    """Wait for ``awaitable`` and return its result, or raise what it raises.
+
+    On a thread without a running loop the call behaves like :func:`asyncio.run`, but for the loop,
+    which stays open for the thread's next call: tasks that are left behind are cancelled and async
+    generators closed when the call ends. Raises :exc:`RuntimeError` in code that a running loop
+    has called directly, since waiting there would stop the loop itself.
+    """
+    if _getcurrent is not None and getattr(_getcurrent(), "_erlen_bridge", False):
+        return _await_in_greenlet(_as_coroutine(awaitable))
+    if "asyncio" in sys.modules and sys.modules["asyncio"]._get_running_loop() is not None:
+        if isinstance(awaitable, CoroutineType):
+            awaitable.close()
+        raise RuntimeError(
+            "Sync code called from a coroutine cannot wait for another one: the event loop of this"
+            " thread is running and would stand still. Use 'await' in the coroutine instead, or"
+            " call the sync code through 'asyncio.to_thread'."
+        )
+    return _await_on_kept_loop(awaitable)
+
+
+def async_to_sync(func: Callable[P, Awaitable[T]]) -> Callable[P, T]:
+    """Wrap a coroutine function so that calling it waits for its result.
+
+    :func:`is_bridged` recognises the wrapper, ``__wrapped__`` is the coroutine function.
+    """
+
+    @functools.wraps(func, updated=())
+    def waiting(*args: P.args, **kwargs: P.kwargs) -> T:
+        return await_(func(*args, **kwargs))
+
+    waiting.__dict__.update(getattr(func, "__dict__", {}), __wrapped__=func, _erlen_bridge=True)
+    return waiting
+
+
+def is_bridged(func: object) -> bool:
+    """Whether ``func`` is a wrapper that :func:`async_to_sync` made."""
+    return getattr(func, "_erlen_bridge", False) is True and hasattr(func, "__wrapped__")
+
+
+def is_coroutine_function(obj: object) -> bool:
+    """Whether calling ``obj`` gives a coroutine.
+
+    Sees through :class:`functools.partial` and bound methods as :mod:`inspect` does, and besides
+    knows objects whose class has an ``async def __call__``.
+    """
+    from inspect import iscoroutinefunction
+
+    while isinstance(obj, functools.partial):
+        obj = obj.func
+    return iscoroutinefunction(obj) or iscoroutinefunction(getattr(type(obj), "__call__", None))
+
+
+async def _awaiting(awaitable: Awaitable[T]) -> T:
+    return await awaitable
+
+
+def _as_coroutine(awaitable: Awaitable[T]) -> Coroutine[t.Any, t.Any, T]:
+    return awaitable if isinstance(awaitable, CoroutineType) else _awaiting(awaitable)
+
+
+# The loop kept for a thread
+
+
+def _unpatched_local() -> type[local]:
+    """The interpreter's own ``threading.local``, also where gevent has replaced it."""
+    monkey = sys.modules.get("gevent.monkey")
+    if monkey is None:
+        from threading import local
+
+        return local
+    return t.cast("type[local]", monkey.get_original("_thread", "_local"))
+
+
+_of_thread = _unpatched_local()()
+
+
+def _await_on_kept_loop(awaitable: Awaitable[T]) -> T:
+    loops: _ThreadLoops | None = getattr(_of_thread, "loops", None)
+    if loops is None:
+        loops = _of_thread.loops = _ThreadLoops()
+    kept = loops.take()
+    try:
+        return kept.run(awaitable)
+    finally:
+        loops.give_back(kept)
+
+
+class _ThreadLoops:
+    """The event loops of one thread that wait for work: one, or several where greenlets share it."""
+
+    def __init__(self) -> None:
+        self.idle: list[_KeptLoop] = []
+        self.watches_greenlets = False
+        # At the end of the thread, which drops its locals and this object with them, or at exit.
+        weakref.finalize(self, _close_loops, self.idle)
+
+    def take(self) -> _KeptLoop:
+        if not self.watches_greenlets and "gevent" in sys.modules:
+            _keep_running_loop_per_greenlet()
+            self.watches_greenlets = True
+        while self.idle:
+            kept = self.idle.pop()
+            if kept.is_usable():
+                return kept
+            kept.close()
+        return _KeptLoop()
+
+    def give_back(self, kept: _KeptLoop) -> None:
+        if kept.is_usable() and len(self.idle) < IDLE_LIMIT:
+            self.idle.append(kept)
+        else:
+            kept.close()
+
+
+def _close_loops(idle: list[_KeptLoop]) -> None:
+    while idle:
+        idle.pop().close()
+
+
+class _KeptLoop:
+    """An event loop that runs one awaitable at a time and leaves nothing of it behind."""
+
+    def __init__(self) -> None:
+        import asyncio
+
+        self.process = os.getpid()
+        self.retired = False
+        self.selector: _DetachableSelector | None = None
+        self.loop: asyncio.AbstractEventLoop
+        if sys.platform == "win32":
+            self.loop = asyncio.ProactorEventLoop()
+        else:
+            self.selector = _DetachableSelector()
+            self.loop = asyncio.SelectorEventLoop(t.cast("t.Any", self.selector))
+        self.new_task: t.Any = asyncio.Task
+        self.factory = self._spawn
+        self.has_spawned = False
+        self.generators: list[weakref.ref[t.Any]] = []
+        self.after: Context | None = None
+
+    def is_usable(self) -> bool:
+        return not self.retired and self.process == os.getpid()
+
+    def close(self) -> None:
+        if self.process != os.getpid() and self.selector is not None:
+            self.selector.detach()
+        self.loop.close()
+
+    def run(self, awaitable: Awaitable[T]) -> T:
+        loop = self.loop
+        self.has_spawned = False
+        loop.set_task_factory(self.factory)
+        task = self.new_task(self._supervise(awaitable), loop=loop)
+        try:
+            return t.cast("T", loop.run_until_complete(task))
+        except BaseException:
+            # An interrupt can break off the loop itself, with the task still waiting.
+            if not task.done():
+                self._abort()
+            raise
+        finally:
+            after, self.after = self.after, None
+            if after is not None:
+                _adopt(after)
+
+    async def _supervise(self, awaitable: Awaitable[T]) -> T:
+        sys.set_asyncgen_hooks(firstiter=self._note_generator)
+        try:
+            return await awaitable
+        finally:
+            self.after = copy_context()
+            if (
+                self.has_spawned
+                or self.generators
+                or self.loop.get_task_factory() is not self.factory
+            ):
+                await self._sweep()
+
+    def _spawn(self, loop: t.Any, coro: t.Any, **options: t.Any) -> asyncio.Task[t.Any]:
+        self.has_spawned = True
+        return t.cast("asyncio.Task[t.Any]", self.new_task(coro, loop=loop, **options))
+
+    def _note_generator(self, generator: t.Any) -> None:
+        self.generators.append(weakref.ref(generator))
+
+    async def _sweep(self) -> None:
+        """Cancel the tasks that the awaitable left behind, then close its async generators."""
+        import asyncio
+
+        me = asyncio.current_task()
+        while left := [task for task in asyncio.all_tasks(self.loop) if task is not me]:
+            for task in left:
+                task.cancel()
+            self._report("task", left, await asyncio.gather(*left, return_exceptions=True))
+        found, self.generators = [ref() for ref in self.generators], []
+        open_ = [generator for generator in found if generator is not None]
+        closing = (generator.aclose() for generator in open_)
+        self._report(
+            "async generator", open_, await asyncio.gather(*closing, return_exceptions=True)
+        )
+
+    def _report(self, kind: str, sources: list[t.Any], results: list[t.Any]) -> None:
+        for source, result in zip(sources, results, strict=True):
+            if isinstance(result, Exception):
+                self.loop.call_exception_handler(
+                    {
+                        "message": f"error in {kind} {source!r}, left behind by a call that ended",
+                        "exception": result,
+                    }
+                )
+
+    def _abort(self) -> None:
+        import asyncio
+
+        self.retired = True
+        if self.process != os.getpid():
+            return
+        left = asyncio.all_tasks(self.loop)
+        for task in left:
+            task.cancel()
+        self.loop.run_until_complete(_finish(left))
+        self.loop.run_until_complete(self.loop.shutdown_asyncgens())
+
+
+async def _finish(tasks: set[asyncio.Task[t.Any]]) -> None:
+    import asyncio
+
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _adopt(after: Context) -> None:
+    """Set in the current context what a copy of it has come to hold."""
+    for var, value in after.items():
+        if var.get(_UNSET) is not value:
+            var.set(value)
+
+
+_UNSET: t.Any = object()
+
+
+class _DetachableSelector:
+    """The platform's selector, replaceable by an empty one in a forked process.
+
+    A child shares its parent's epoll object: closing the loop there as usual would take the
+    parent's files out of it.
+    """
+
+    def __init__(self) -> None:
+        import selectors
+
+        self._adopt(selectors.DefaultSelector())
+
+    def detach(self) -> None:
+        import selectors
+
+        self.close()
+        self._adopt(selectors.SelectSelector())
+
+    def _adopt(self, inner: t.Any) -> None:
+        self.register = inner.register
+        self.unregister = inner.unregister
+        self.modify = inner.modify
+        self.select = inner.select
+        self.close = inner.close
+        self.get_key = inner.get_key
+        self.get_map: Callable[[], Mapping[t.Any, t.Any]] = inner.get_map
+
+
+# Greenlets of gevent, which share a thread
+
+
+def _keep_running_loop_per_greenlet() -> None:
+    """Let each greenlet of this thread have a running loop of its own.
+
+    asyncio notes the running loop per thread. Greenlets that wait inside a coroutine, in the loop's
+    selector or in any other call that gevent makes cooperative, leave the note for the next one;
+    so it is put away when a greenlet is left and put back when it goes on.
+    """
+    import asyncio
+
+    import greenlet  # type: ignore[import-untyped,unused-ignore]
+
+    earlier_trace = greenlet.gettrace()
+    get_loop, set_loop = asyncio._get_running_loop, asyncio._set_running_loop
+    swap_task = (
+        asyncio.tasks._swap_current_task  # type: ignore[attr-defined,unused-ignore]
+        if sys.version_info >= (3, 14)
+        else lambda loop, task: None
+    )
+
+    def on_switch(event: str, switch: tuple[t.Any, t.Any]) -> None:
+        if earlier_trace is not None:
+            earlier_trace(event, switch)
+        left, entered = switch
+        loop = get_loop()
+        if loop is not None and not getattr(entered, "_erlen_bridge", False):
+            left._erlen_running = (loop, sys.get_asyncgen_hooks(), swap_task(loop, None))
+            sys.set_asyncgen_hooks(None, None)
+            set_loop(None)
+        saved = entered.__dict__.pop("_erlen_running", None)
+        if saved is not None:
+            loop, hooks, task = saved
+            set_loop(loop)
+            sys.set_asyncgen_hooks(*hooks)
+            swap_task(loop, task)
+
+    greenlet.settrace(on_switch)
+
+
+# The greenlets that run sync code on a loop
+
+_FINISHED: t.Any = object()
+_getcurrent: Callable[[], t.Any] | None = None
+
+
+async def run(func: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Call sync ``func`` so that :func:`await_` in it waits in the current task.
+
+    The call has the task's own context and stays on its thread; while it waits, the loop goes on.
+    """
+    return await _drive(_Call(func, args, kwargs))
+
+
+class _Call(t.Generic[T]):
+    """One call of a sync function in a pooled greenlet, and what came of it."""
+
+    __slots__ = ("args", "error", "func", "kwargs", "result")
+
+    def __init__(self, func: Callable[..., T], args: t.Any, kwargs: t.Any) -> None:
+        self.func = func
+        self.args = args
+        self.kwargs = kwargs
+        self.result: T = _UNSET
+        self.error: BaseException | None = None
+
+    def perform(self) -> None:
+        try:
+            self.result = self.func(*self.args, **self.kwargs)
+        except BaseException as error:  # raised again in the task that waits for the call
+            self.error = error.with_traceback(_without_first(error))
+
+    def outcome(self) -> T:
+        error, self.error = self.error, None
+        if error is None:
+            return self.result
+        try:
+            raise error
+        finally:
+            del error
+
+
+def _without_first(error: BaseException) -> t.Any:
+    trace = error.__traceback__
+    return trace and trace.tb_next
+
+
+@coroutine
+def _drive(call: _Call[T]) -> Generator[t.Any, t.Any, T]:
+    """Run ``call`` in a greenlet; each future it waits for is yielded to the task, the answer goes
+    back in."""
+    pool, worker = _idle_greenlet()
+    waited_for = worker.switch(call)
+    closed = False
+    while waited_for is not _FINISHED:
+        answer: tuple[t.Any, BaseException | None]
+        if closed:
+            answer = (None, RuntimeError("The task is closed: nothing can be awaited in it."))
+        else:
+            try:
+                answer = ((yield waited_for), None)
+            except BaseException as error:
+                closed = isinstance(error, GeneratorExit)
+                answer = (None, error)
+        waited_for = worker.switch(answer)
+        del answer
+    # An idle greenlet must not keep a request's context alive.
+    worker.gr_context = None
+    if not worker.dead and len(pool) < IDLE_LIMIT:
+        pool.append(worker)
+    elif not worker.dead:
+        worker.switch(None)
+    return call.outcome()
+
+
+def _idle_greenlet() -> tuple[list[t.Any], t.Any]:
+    global _getcurrent
+    if _getcurrent is None:
+        from greenlet import getcurrent  # type: ignore[import-untyped,unused-ignore]
+
+        _getcurrent = getcurrent
+    here = _getcurrent()
+    pool: list[t.Any] | None = getattr(_of_thread, "greenlets", None)
+    if pool is None:
+        pool = _of_thread.greenlets = []
+    if pool:
+        worker = pool.pop()
+        worker.parent = here
+    else:
+        from greenlet import greenlet
+
+        worker = greenlet(_perform_calls, here)
+        worker._erlen_bridge = True
+    # The task's own context, not a copy: tokens stay valid on both sides.
+    worker.gr_context = here.gr_context
+    return pool, worker
+
+
+def _perform_calls(call: _Call[t.Any] | None) -> t.Any:
+    """The body of a pooled greenlet: a call, a rest, the next call, until it is handed None."""
+    while call is not None:
+        call.perform()
+        call = None
+        call = t.cast("t.Any", _getcurrent)().parent.switch(_FINISHED)
+    return _FINISHED
+
+
+def _await_in_greenlet(coro: Coroutine[t.Any, t.Any, T]) -> T:
+    """Step ``coro`` here; only what it waits for crosses over to the task."""
+    home = t.cast("t.Any", _getcurrent)().parent
+    value: t.Any = None
+    error: BaseException | None = None
+    try:
+        while True:
+            if error is None:
+                waited_for = coro.send(value)
+            else:
+                thrown, error = error, None
+                waited_for = coro.throw(thrown)
+            value, error = home.switch(waited_for)
+    except StopIteration as stop:
+        return t.cast("T", stop.value)
+    finally:
+        error = None
+        coro.close()
