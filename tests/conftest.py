@@ -1,4 +1,4 @@
-"""What every test can count on: a clean environment, no leaked context, an application and its client."""
+"""What every test can count on: no setting from outside, no leaked context, an application."""
 
 from __future__ import annotations
 

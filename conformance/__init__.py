@@ -1,0 +1,1 @@
+"""Flask's own tests run against Erlen, and the check that Erlen's code is its own."""
