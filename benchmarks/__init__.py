@@ -1,0 +1,1 @@
+"""Erlen beside its peers; every gate is a ratio within one run."""
