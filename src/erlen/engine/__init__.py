@@ -1,1 +1,1 @@
-"""The engine: routing, compilation and the life of a request."""
+"""The engine: registrations are compiled to a program, which runs requests."""

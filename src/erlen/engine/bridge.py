@@ -191,7 +191,7 @@ class _KeptLoop:
         except BaseException:
             # An interrupt can break off the loop itself, with the task still waiting.
             if not task.done():
-                self._abort()
+                self._abort(task)
             raise
         finally:
             after, self.after = self.after, None
@@ -244,23 +244,20 @@ class _KeptLoop:
                     }
                 )
 
-    def _abort(self) -> None:
+    def _abort(self, task: asyncio.Task[t.Any]) -> None:
+        """Cancel the task and let it clean up, after which the loop is not used again."""
         import asyncio
 
         self.retired = True
         if self.process != os.getpid():
             return
-        left = asyncio.all_tasks(self.loop)
-        for task in left:
-            task.cancel()
-        self.loop.run_until_complete(_finish(left))
-        self.loop.run_until_complete(self.loop.shutdown_asyncgens())
-
-
-async def _finish(tasks: set[asyncio.Task[t.Any]]) -> None:
-    import asyncio
-
-    await asyncio.gather(*tasks, return_exceptions=True)
+        task.cancel()
+        try:
+            self.loop.run_until_complete(task)
+        except asyncio.CancelledError:
+            pass
+        except Exception as error:
+            self._report("task", [task], [error])
 
 
 def _adopt(after: Context) -> None:
@@ -328,7 +325,7 @@ def _keep_running_loop_per_greenlet() -> None:
             earlier_trace(event, switch)
         left, entered = switch
         loop = get_loop()
-        if loop is not None and not getattr(entered, "_erlen_bridge", False):
+        if loop is not None and not _is_hand_over(left, entered):
             left._erlen_running = (loop, sys.get_asyncgen_hooks(), swap_task(loop, None))
             sys.set_asyncgen_hooks(None, None)
             set_loop(None)
@@ -342,13 +339,20 @@ def _keep_running_loop_per_greenlet() -> None:
     greenlet.settrace(on_switch)
 
 
+def _is_hand_over(left: t.Any, entered: t.Any) -> bool:
+    """Whether :func:`run` switches between a task and its own greenlet: the loop is the same."""
+    return (left.parent is entered and hasattr(left, "_erlen_bridge")) or (
+        entered.parent is left and hasattr(entered, "_erlen_bridge")
+    )
+
+
 # The greenlets that run sync code on a loop
 
 _FINISHED: t.Any = object()
 _getcurrent: Callable[[], t.Any] | None = None
 
 
-async def run(func: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+async def run(func: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
     """Call sync ``func`` so that :func:`await_` in it waits in the current task.
 
     The call has the task's own context and stays on its thread; while it waits, the loop goes on.

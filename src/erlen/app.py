@@ -1,0 +1,651 @@
+"""The application: what is registered and configured, and how its parts are made.
+
+Source: Flask, "API: Application Object".
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import typing as t
+import weakref
+from datetime import timedelta
+from importlib import import_module
+from urllib.parse import quote
+
+from werkzeug.datastructures import ImmutableDict
+from werkzeug.exceptions import Aborter
+from werkzeug.routing import BuildError
+from werkzeug.routing import MapAdapter
+from werkzeug.routing import Rule
+from werkzeug.wsgi import get_host
+
+from . import json as _json
+from . import typing as ft
+from .config import Config
+from .config import ConfigAttribute
+from .ctx import _AppCtxGlobals
+from .engine.registry import HookDict
+from .engine.registry import ViewDict
+from .engine.routing import Map
+from .errors import SetupError
+from .globals import _cv_app
+from .globals import _cv_request
+from .globals import g
+from .globals import request
+from .globals import session
+from .helpers import get_debug_flag
+from .helpers import get_flashed_messages
+from .json.provider import DefaultJSONProvider
+from .json.provider import JSONProvider
+from .paths import caller_place
+from .paths import find_instance_path
+from .paths import find_source
+from .scaffold import Scaffold
+from .scaffold import _endpoint_from_view_func
+from .scaffold import setupmethod
+from .sessions import SecureCookieSessionInterface
+from .sessions import SessionInterface
+from .stages import Stages
+from .templating import _default_template_ctx_processor
+from .wrappers import Request
+from .wrappers import Response
+from .wrappers import lazy
+
+if t.TYPE_CHECKING:
+    import logging
+
+    from werkzeug.wrappers import Response as BaseResponse
+
+    from .blueprints import Blueprint
+    from .templating import DispatchingJinjaLoader
+    from .templating import Environment
+    from .testing import FlaskClient
+    from .testing import FlaskCliRunner
+
+T_shell_context_processor = t.TypeVar(
+    "T_shell_context_processor", bound=ft.ShellContextProcessorCallable
+)
+T_teardown = t.TypeVar("T_teardown", bound=ft.TeardownCallable)
+T_template_filter = t.TypeVar("T_template_filter", bound=ft.TemplateFilterCallable)
+T_template_global = t.TypeVar("T_template_global", bound=ft.TemplateGlobalCallable)
+T_template_test = t.TypeVar("T_template_test", bound=ft.TemplateTestCallable)
+
+Request.json_module = _json
+Response.json_module = _json
+
+
+def _make_timedelta(value: timedelta | int | None) -> timedelta | None:
+    return timedelta(seconds=value) if isinstance(value, (int, float)) else value
+
+
+def _explain_missing_files(request: Request) -> None:
+    from .debughelpers import attach_enctype_error_multidict
+
+    attach_enctype_error_multidict(request)
+
+
+Request._explain_missing_files = staticmethod(_explain_missing_files)
+
+
+def _make_command_group(scaffold: Scaffold) -> t.Any:
+    from .commands import AppGroup
+
+    group = AppGroup()
+    if isinstance(scaffold, Erlen):
+        group.name = scaffold.name
+    return group
+
+
+Scaffold._make_command_group = staticmethod(_make_command_group)
+
+
+class _TemplateEnvironmentClass:
+    """`Erlen.jinja_environment`: the class, imported when it is asked for."""
+
+    def __get__(self, instance: t.Any, owner: t.Any) -> type[Environment]:
+        from .templating import Environment
+
+        return Environment
+
+
+class Erlen(Stages):
+    """The application: routes, hooks and configuration; a WSGI callable.
+
+    `import_name` (usually `__name__`) tells where templates, static files and the instance folder
+    are. `static_host` and `host_matching` go together. Raises ValueError for an `instance_path`
+    that is not absolute.
+    """
+
+    request_class: type[Request] = Request
+    response_class: type[Response] = Response
+    aborter_class = Aborter
+    app_ctx_globals_class = _AppCtxGlobals
+    config_class = Config
+    json_provider_class: type[JSONProvider] = DefaultJSONProvider
+    session_interface: SessionInterface = SecureCookieSessionInterface()
+    url_rule_class = Rule
+    url_map_class = Map
+    #: Options of the Jinja environment; without effect once `jinja_env` is made.
+    jinja_options: dict[str, t.Any] = {}
+    test_client_class: type[FlaskClient] | None = None
+    test_cli_runner_class: type[FlaskCliRunner] | None = None
+
+    if t.TYPE_CHECKING:
+        jinja_environment: type[Environment]
+    else:
+        jinja_environment = _TemplateEnvironmentClass()
+
+    testing = ConfigAttribute[bool]("TESTING")
+    secret_key = ConfigAttribute[t.Union[str, bytes, None]]("SECRET_KEY")
+    permanent_session_lifetime = ConfigAttribute[timedelta](
+        "PERMANENT_SESSION_LIFETIME",
+        get_converter=_make_timedelta,  # type: ignore[arg-type]
+    )
+
+    default_config = ImmutableDict(
+        APPLICATION_ROOT="/",
+        DEBUG=None,
+        EXPLAIN_TEMPLATE_LOADING=False,
+        MAX_CONTENT_LENGTH=None,
+        MAX_COOKIE_SIZE=4093,
+        MAX_FORM_MEMORY_SIZE=500_000,
+        MAX_FORM_PARTS=1_000,
+        PERMANENT_SESSION_LIFETIME=timedelta(days=31),
+        PREFERRED_URL_SCHEME="http",
+        PROPAGATE_EXCEPTIONS=None,
+        PROVIDE_AUTOMATIC_OPTIONS=True,
+        SECRET_KEY=None,
+        SECRET_KEY_FALLBACKS=None,
+        SEND_FILE_MAX_AGE_DEFAULT=None,
+        SERVER_NAME=None,
+        SESSION_COOKIE_DOMAIN=None,
+        SESSION_COOKIE_HTTPONLY=True,
+        SESSION_COOKIE_NAME="session",
+        SESSION_COOKIE_PARTITIONED=False,
+        SESSION_COOKIE_PATH=None,
+        SESSION_COOKIE_SAMESITE=None,
+        SESSION_COOKIE_SECURE=False,
+        SESSION_REFRESH_EACH_REQUEST=True,
+        TEMPLATES_AUTO_RELOAD=None,
+        TESTING=False,
+        TRAP_BAD_REQUEST_ERRORS=None,
+        TRAP_HTTP_EXCEPTIONS=False,
+        TRUSTED_HOSTS=None,
+        USE_X_SENDFILE=False,
+    )
+
+    _got_first_request = False
+
+    def __init__(
+        self,
+        import_name: str,
+        static_url_path: str | None = None,
+        static_folder: str | os.PathLike[str] | None = "static",
+        static_host: str | None = None,
+        host_matching: bool = False,
+        subdomain_matching: bool = False,
+        template_folder: str | os.PathLike[str] | None = "templates",
+        instance_path: str | None = None,
+        instance_relative_config: bool = False,
+        root_path: str | None = None,
+    ) -> None:
+        super().__init__(import_name, static_folder, static_url_path, template_folder, root_path)
+        if instance_path is not None and not os.path.isabs(instance_path):
+            raise ValueError(
+                "If an instance path is provided it must be absolute."
+                " A relative path was given instead."
+            )
+        self.instance_path = instance_path or self.auto_find_instance_path()
+        self.config = self.make_config(instance_relative_config)
+        self.aborter = self.make_aborter()
+        self.json: JSONProvider = self.json_provider_class(self)
+        #: Called with error, endpoint and values where a URL cannot be built; return one.
+        self.url_build_error_handlers: list[
+            t.Callable[[Exception, str, dict[str, t.Any]], str]
+        ] = []
+        self.teardown_appcontext_funcs: list[ft.TeardownCallable] = []
+        self.shell_context_processors: list[ft.ShellContextProcessorCallable] = []
+        #: Blueprints by the names under which they are registered, in that order.
+        self.blueprints: dict[str, Blueprint] = {}
+        #: A place for extensions to keep their state, by their names.
+        self.extensions: dict[str, t.Any] = {}
+        self.url_map = self.url_map_class(host_matching=host_matching)
+        self.subdomain_matching = subdomain_matching
+        self.template_context_processors[None].append(_default_template_ctx_processor)
+        if self.has_static_folder:
+            if bool(static_host) != host_matching:
+                raise SetupError(
+                    "Invalid static_host/host_matching combination: give both or neither.",
+                    caller_place(),
+                )
+            this = weakref.ref(self)
+            self.add_url_rule(
+                f"{self.static_url_path}/<path:filename>",
+                endpoint="static",
+                host=static_host,
+                view_func=lambda **values: this().send_static_file(**values),  # type: ignore[union-attr]
+            )
+
+    # What makes the compiled program out of date
+
+    def __setattr__(self, name: str, value: t.Any) -> None:
+        object.__setattr__(self, name, value)
+        if name == "config" and isinstance(value, Config):
+            value._on_change = self._drop_program
+        self._drop_program()
+
+    def __delattr__(self, name: str) -> None:
+        object.__delattr__(self, name)
+        self._drop_program()
+
+    def _registry(self) -> t.Any:
+        return HookDict(self._drop_program)
+
+    def _view_registry(self) -> t.Any:
+        return ViewDict(self._drop_program)
+
+    def _builtin_class(self) -> type:
+        return Erlen
+
+    def _check_setup_finished(self, f_name: str) -> None:
+        if self._got_first_request:
+            raise AssertionError(
+                f"The setup method '{f_name}' can no longer be called"
+                " on the application. It has already handled its first"
+                " request, any changes will not be applied"
+                " consistently.\n"
+                "Make sure all imports, decorators, functions, etc."
+                " needed to set up the application are done before"
+                " running the application."
+            )
+
+    # Parts, made on first use
+
+    if t.TYPE_CHECKING:
+        name: str
+        logger: logging.Logger
+        jinja_env: Environment
+    else:
+
+        @lazy
+        def name(self):
+            """The import name, or for a script that of its file."""
+            if self.import_name != "__main__":
+                return self.import_name
+            file = getattr(sys.modules["__main__"], "__file__", None)
+            return "__main__" if file is None else os.path.splitext(os.path.basename(file))[0]
+
+        @lazy
+        def logger(self):
+            """The logger of this application's name; has a handler where no other is set up."""
+            from .logging import create_logger
+
+            return create_logger(self)
+
+        @lazy
+        def jinja_env(self):
+            """The Jinja environment; configure it before templates are rendered."""
+            return self.create_jinja_environment()
+
+    @property
+    def debug(self) -> bool:
+        """Whether debug mode is on (`DEBUG`); also reloads templates when they change."""
+        return self.config["DEBUG"]  # type: ignore[no-any-return]
+
+    @debug.setter
+    def debug(self, value: bool) -> None:
+        self.config["DEBUG"] = value
+        if self.config["TEMPLATES_AUTO_RELOAD"] is None:
+            # Without an environment there is nothing to tell: it will ask when it is made.
+            environment = self.__dict__.get("jinja_env")
+            if environment is not None:
+                environment.auto_reload = value
+
+    def make_config(self, instance_relative: bool = False) -> Config:
+        """Make the configuration; paths in it are relative to the root or instance folder."""
+        folder = self.instance_path if instance_relative else self.root_path
+        return self.config_class(folder, {**self.default_config, "DEBUG": get_debug_flag()})
+
+    def make_aborter(self) -> Aborter:
+        """Make the object behind `erlen.abort`."""
+        return self.aborter_class()
+
+    def auto_find_instance_path(self) -> str:
+        """Where the instance folder is unless it was given; it need not exist."""
+        return find_instance_path(self.import_name)
+
+    def create_global_jinja_loader(self) -> DispatchingJinjaLoader:
+        """Make the loader that asks the application's and the blueprints' loaders."""
+        from .templating import DispatchingJinjaLoader
+
+        return DispatchingJinjaLoader(self)
+
+    def select_jinja_autoescape(self, filename: str | None) -> bool:
+        """Whether a template escapes: strings and HTML, XML, SVG files do."""
+        return filename is None or filename.endswith((".html", ".htm", ".xml", ".xhtml", ".svg"))
+
+    def create_jinja_environment(self) -> Environment:
+        """Make the Jinja environment, from `jinja_options` and the configuration."""
+        reload = self.config["TEMPLATES_AUTO_RELOAD"]
+        defaults = {
+            "autoescape": self.select_jinja_autoescape,
+            "auto_reload": self.debug if reload is None else reload,
+        }
+        made = self.jinja_environment(self, **{**defaults, **self.jinja_options})
+        shared: dict[str, t.Any] = {"request": request, "session": session, "g": g}
+        made.globals.update(
+            shared,
+            config=self.config,
+            get_flashed_messages=get_flashed_messages,
+            url_for=self.url_for,
+        )
+        made.policies["json.dumps_function"] = self.json.dumps
+        return made
+
+    # Files
+
+    def open_resource(
+        self, resource: str, mode: str = "rb", encoding: str | None = None
+    ) -> t.IO[t.AnyStr]:
+        """Open a file below `root_path` for reading (modes `r`, `rt`, `rb`)."""
+        return self._open_below(self.root_path, resource, mode, encoding, {"r", "rt", "rb"})
+
+    def open_instance_resource(
+        self, resource: str, mode: str = "rb", encoding: str | None = "utf-8"
+    ) -> t.IO[t.AnyStr]:
+        """Open a file below `instance_path`, also for writing."""
+        return self._open_below(self.instance_path, resource, mode, encoding, _EveryMode())
+
+    # Registering
+
+    @setupmethod
+    def register_blueprint(self, blueprint: Blueprint, **options: t.Any) -> None:
+        """Register a blueprint; options (`url_prefix`, `name`, ...) override its own."""
+        blueprint.register(self, options)
+
+    def iter_blueprints(self) -> t.ValuesView[Blueprint]:
+        """The registered blueprints, in the order of registration."""
+        return self.blueprints.values()
+
+    @setupmethod
+    def add_url_rule(
+        self,
+        rule: str,
+        endpoint: str | None = None,
+        view_func: ft.RouteCallable | None = None,
+        provide_automatic_options: bool | None = None,
+        **options: t.Any,
+    ) -> None:
+        """Connect a URL rule with an endpoint and its view function.
+
+        `methods` (GET by default) is a list; options go to `werkzeug.routing.Rule`. OPTIONS is
+        answered by itself unless turned off. Raises AssertionError where the endpoint has another
+        function already.
+        """
+        if endpoint is None:
+            endpoint = _endpoint_from_view_func(t.cast("ft.RouteCallable", view_func))
+        methods = options.pop("methods", None)
+        if methods is None:
+            methods = getattr(view_func, "methods", None) or ("GET",)
+        if isinstance(methods, str):
+            raise TypeError(
+                "Allowed methods must be a list of strings, for"
+                ' example: @app.route(..., methods=["POST"])'
+            )
+        methods = {method.upper() for method in methods}
+        automatic = provide_automatic_options
+        if automatic is None:
+            automatic = getattr(view_func, "provide_automatic_options", None)
+        if automatic is None:
+            automatic = "OPTIONS" not in methods and self.config["PROVIDE_AUTOMATIC_OPTIONS"]
+            methods |= {"OPTIONS"} if automatic else set()
+        methods |= set(getattr(view_func, "required_methods", ()))
+        made: t.Any = self.url_rule_class(rule, methods=methods, endpoint=endpoint, **options)
+        made.provide_automatic_options = automatic
+        self.url_map.add(made)
+        self._drop_program()
+        if view_func is not None:
+            known = self.view_functions.get(endpoint)
+            if known is not None and known != view_func:
+                raise SetupError(
+                    "View function mapping is overwriting an existing"
+                    f" endpoint function: {endpoint}",
+                    find_source(known),
+                    find_source(view_func),
+                )
+            self.view_functions[endpoint] = view_func
+
+    def _named(self, register: t.Callable[..., None], name: str | None) -> t.Callable[[t.Any], t.Any]:
+        def decorate(f: t.Any) -> t.Any:
+            register(f, name=name)
+            return f
+
+        return decorate
+
+    @setupmethod
+    def template_filter(
+        self, name: str | None = None
+    ) -> t.Callable[[T_template_filter], T_template_filter]:
+        """Decorate a function to be a filter of templates, by its own or another name."""
+        return self._named(self.add_template_filter, name)
+
+    @setupmethod
+    def add_template_filter(self, f: ft.TemplateFilterCallable, name: str | None = None) -> None:
+        """As `template_filter`, but not as a decorator."""
+        self.jinja_env.filters[name or f.__name__] = f
+
+    @setupmethod
+    def template_test(
+        self, name: str | None = None
+    ) -> t.Callable[[T_template_test], T_template_test]:
+        """Decorate a function to be a test of templates, by its own or another name."""
+        return self._named(self.add_template_test, name)
+
+    @setupmethod
+    def add_template_test(self, f: ft.TemplateTestCallable, name: str | None = None) -> None:
+        """As `template_test`, but not as a decorator."""
+        self.jinja_env.tests[name or f.__name__] = f
+
+    @setupmethod
+    def template_global(
+        self, name: str | None = None
+    ) -> t.Callable[[T_template_global], T_template_global]:
+        """Decorate a function to be known in all templates, by its own or another name."""
+        return self._named(self.add_template_global, name)
+
+    @setupmethod
+    def add_template_global(self, f: ft.TemplateGlobalCallable, name: str | None = None) -> None:
+        """As `template_global`, but not as a decorator."""
+        self.jinja_env.globals[name or f.__name__] = f
+
+    @setupmethod
+    def teardown_appcontext(self, f: T_teardown) -> T_teardown:
+        """Run a function when an application context ends, with the error or `None`."""
+        self.teardown_appcontext_funcs.append(f)
+        return f
+
+    @setupmethod
+    def shell_context_processor(self, f: T_shell_context_processor) -> T_shell_context_processor:
+        """Add the values of the dict that a function returns to the interactive shell."""
+        self.shell_context_processors.append(f)
+        return f
+
+    # Templates and shell
+
+    def update_template_context(self, context: dict[str, t.Any]) -> None:
+        """Add the context processors' values to a template's context, where not set already."""
+        given = dict(context)
+        request_ctx = _cv_request.get(None)
+        names: list[str | None] = [None]
+        if request_ctx is not None:
+            names += reversed(request_ctx.request.blueprints)
+        for name in names:
+            for processor in self.template_context_processors.get(name, ()):
+                context.update(self.ensure_sync(processor)())
+        context.update(given)
+
+    def make_shell_context(self) -> dict[str, t.Any]:
+        """The names that the interactive shell knows."""
+        known: dict[str, t.Any] = {"app": self, "g": g}
+        for processor in self.shell_context_processors:
+            known |= processor()
+        return known
+
+    # URLs
+
+    def create_url_adapter(self, request: Request | None) -> MapAdapter | None:
+        """Bind the URL map to a request, or outside of one to `SERVER_NAME`, else `None`.
+
+        Raises `SecurityError` for a host that `TRUSTED_HOSTS` does not have.
+        """
+        config = self.config
+        if request is None:
+            if config["SERVER_NAME"] is None:
+                return None
+            return self.url_map.bind(
+                config["SERVER_NAME"],
+                script_name=config["APPLICATION_ROOT"],
+                url_scheme=config["PREFERRED_URL_SCHEME"],
+            )
+        trusted = config["TRUSTED_HOSTS"]
+        if trusted is not None:
+            request.trusted_hosts = trusted
+        # Asked for its error; the URL map does not know of trusted hosts.
+        request.host = get_host(request.environ, request.trusted_hosts)  # type: ignore[misc]
+        server_name: str | None = config["SERVER_NAME"]
+        subdomain: str | None = None
+        if self.url_map.host_matching:
+            server_name = None
+        elif not self.subdomain_matching:
+            subdomain = self.url_map.default_subdomain or ""
+        return self.url_map.bind_to_environ(
+            request.environ, server_name=server_name, subdomain=subdomain
+        )
+
+    def url_for(
+        self,
+        /,
+        endpoint: str,
+        *,
+        _anchor: str | None = None,
+        _method: str | None = None,
+        _scheme: str | None = None,
+        _external: bool | None = None,
+        **values: t.Any,
+    ) -> str:
+        """The URL of an endpoint; a leading dot means the current blueprint.
+
+        Values that the rule does not name go to the query. Outside of requests URLs are external
+        and need `SERVER_NAME`. Raises BuildError where no rule fits and no handler helps.
+        """
+        ctx = _cv_request.get(None)
+        if ctx is None:
+            outer = _cv_app.get(None)
+            adapter = self.create_url_adapter(None) if outer is None else outer.url_adapter
+            external = True if _external is None else _external
+        else:
+            adapter = ctx.url_adapter
+            external = _scheme is not None if _external is None else _external
+            if endpoint.startswith("."):
+                blueprint = ctx.request.blueprint
+                endpoint = endpoint[1:] if blueprint is None else blueprint + endpoint
+        if adapter is None:
+            raise RuntimeError(
+                "Unable to build URLs outside an active request"
+                " without 'SERVER_NAME' configured. Also configure"
+                " 'APPLICATION_ROOT' and 'PREFERRED_URL_SCHEME' as"
+                " needed."
+            )
+        if _scheme is not None and not external:
+            raise ValueError("When specifying '_scheme', '_external' must be True.")
+        self.inject_url_defaults(endpoint, values)
+        try:
+            url = adapter.build(
+                endpoint, values, method=_method, url_scheme=_scheme, force_external=external
+            )
+        except BuildError as error:
+            asked = {"_anchor": _anchor, "_method": _method, "_scheme": _scheme}
+            return self.handle_url_build_error(
+                error, endpoint, {**values, **asked, "_external": external}
+            )
+        if _anchor is None:
+            return url  # type: ignore[no-any-return]
+        return f"{url}#{quote(_anchor, safe=_IN_FRAGMENT)}"
+
+    def redirect(self, location: str, code: int = 302) -> BaseResponse:
+        """A response that redirects to a location."""
+        from werkzeug.utils import redirect
+
+        return redirect(location, code, Response=self.response_class)
+
+    def inject_url_defaults(self, endpoint: str, values: dict[str, t.Any]) -> None:
+        """Let the `url_defaults` functions of the application and blueprints add values."""
+        registry = self.url_default_functions
+        if not registry:
+            return
+        names: list[str | None] = [None]
+        end = endpoint.find(".")
+        while end >= 0:
+            names.append(endpoint[:end])
+            end = endpoint.find(".", end + 1)
+        for name in names:
+            for function in registry.get(name, ()):
+                function(endpoint, values)
+
+    def handle_url_build_error(
+        self, error: BuildError, endpoint: str, values: dict[str, t.Any]
+    ) -> str:
+        """The first URL that a handler gives for what could not be built; or raise the error."""
+        last = error
+        for handler in self.url_build_error_handlers:
+            try:
+                url = handler(last, endpoint, values)
+            except BuildError as again:
+                last = again
+            else:
+                if url is not None:
+                    return url
+        raise last
+
+    # Running and testing
+
+    def run(
+        self,
+        host: str | None = None,
+        port: int | None = None,
+        debug: bool | None = None,
+        load_dotenv: bool = True,
+        **options: t.Any,
+    ) -> None:
+        """Run the development server, with reloader and debugger in debug mode.
+
+        Not for production: see `erlen serve`. Options go to `werkzeug.serving.run_simple`.
+        """
+        # The shell is above the application; it is reached by name, and only from here.
+        dev = import_module(".server.dev", __package__)
+        dev.run_app(self, host, port, debug, load_dotenv, **options)
+
+    def test_client(self, use_cookies: bool = True, **kwargs: t.Any) -> FlaskClient:
+        """A client that calls the application without a server."""
+        from .testing import FlaskClient
+
+        cls = self.test_client_class or FlaskClient
+        return cls(self, self.response_class, use_cookies=use_cookies, **kwargs)
+
+    def test_cli_runner(self, **kwargs: t.Any) -> FlaskCliRunner:
+        """A runner that invokes the application's commands."""
+        from .testing import FlaskCliRunner
+
+        return (self.test_cli_runner_class or FlaskCliRunner)(self, **kwargs)
+
+
+class _EveryMode:
+    def __contains__(self, mode: str) -> bool:
+        return True
+
+
+_IN_FRAGMENT = "%!#$&'()*+,/:;=?@"
+
+#: Flask's name for the class.
+Flask = Erlen

@@ -1,0 +1,384 @@
+"""Application and request contexts.
+
+Both are ordinary objects that can be pushed, popped, pushed again and weakly referenced. While a
+request is served normally only its `RequestContext` exists: it stands for the application
+context too, and makes an `AppContext` object when somebody asks for that. Source: Flask, "The
+Application Context", "The Request Context".
+"""
+
+from __future__ import annotations
+
+import sys
+import typing as t
+from functools import update_wrapper
+
+from werkzeug.exceptions import HTTPException
+
+from .signals import appcontext_popped
+from .signals import appcontext_pushed
+from .signals import appcontext_tearing_down
+from .state import current
+from .wrappers import lazy
+
+if t.TYPE_CHECKING:
+    from types import TracebackType
+
+    from _typeshed.wsgi import WSGIEnvironment
+    from werkzeug.routing import MapAdapter
+
+    from . import typing as ft
+    from .app import Erlen
+    from .sessions import SessionMixin
+    from .wrappers import Request
+
+# Stands for "not given" where `None` is a value.
+_sentinel: t.Any = object()
+
+
+class _AppCtxGlobals:
+    """The plain namespace behind `g`: attributes, with a few methods of a dict."""
+
+    def __getattr__(self, name: str) -> t.Any:  # for type checkers: any attribute may exist
+        raise AttributeError(name)
+
+    if t.TYPE_CHECKING:
+
+        def __setattr__(self, name: str, value: t.Any) -> None: ...
+        def __delattr__(self, name: str) -> None: ...
+
+    def get(self, name: str, default: t.Any | None = None) -> t.Any:
+        """The attribute, or the default where it is not set."""
+        return vars(self).get(name, default)
+
+    def pop(self, name: str, default: t.Any = _sentinel) -> t.Any:
+        """Remove and return the attribute; KeyError where it is not set and no default given."""
+        given = () if default is _sentinel else (default,)
+        return vars(self).pop(name, *given)
+
+    def setdefault(self, name: str, default: t.Any = None) -> t.Any:
+        """The attribute, set to the default first where it is not there."""
+        return vars(self).setdefault(name, default)
+
+    def __contains__(self, item: str) -> bool:
+        return item in vars(self)
+
+    def __iter__(self) -> t.Iterator[str]:
+        return iter(vars(self))
+
+    def __repr__(self) -> str:
+        app = _current_app_or_none()
+        return object.__repr__(self) if app is None else f"<flask.g of {app.name!r}>"
+
+
+def _current_app_or_none() -> t.Any:
+    app_ctx, request_ctx = current.get()
+    ctx = app_ctx or request_ctx
+    return None if ctx is None else ctx.app
+
+
+def after_this_request(f: ft.AfterRequestCallable[t.Any]) -> ft.AfterRequestCallable[t.Any]:
+    """Call a function with the response of this very request; it returns the response to send.
+
+    Raises RuntimeError outside of a request.
+    """
+    ctx = current.get()[1]
+    if ctx is None:
+        raise RuntimeError(
+            "'after_this_request' can only be used when a request"
+            " context is active, such as in a view function."
+        )
+    ctx._after_request_functions.append(f)
+    return f
+
+
+F = t.TypeVar("F", bound=t.Callable[..., t.Any])
+
+
+def copy_current_request_context(f: F) -> F:
+    """Let a function run elsewhere (a thread, a greenlet) with a copy of this request's context.
+
+    The copy is made now. Raises RuntimeError outside of a request.
+    """
+    here = current.get()[1]
+    if here is None:
+        raise RuntimeError(
+            "'copy_current_request_context' can only be used when a"
+            " request context is active, such as in a view function."
+        )
+    carried = here.copy()
+
+    def with_request(*args: t.Any, **kwargs: t.Any) -> t.Any:
+        with carried as pushed:
+            return pushed.app.ensure_sync(f)(*args, **kwargs)
+
+    return t.cast("F", update_wrapper(with_request, f))
+
+
+def has_request_context() -> bool:
+    """Whether a request is being handled here."""
+    return current.get()[1] is not None
+
+
+def has_app_context() -> bool:
+    """Whether an application context is active here."""
+    app_ctx, request_ctx = current.get()
+    return app_ctx is not None or request_ctx is not None
+
+
+class AppContext:
+    """Makes an application current, with a fresh `g`, while pushed."""
+
+    def __init__(self, app: Erlen) -> None:
+        self.app = app
+        self.g: _AppCtxGlobals = app.app_ctx_globals_class()
+        self._cv_tokens: list[t.Any] = []
+
+    if t.TYPE_CHECKING:
+        url_adapter: MapAdapter | None
+    else:
+
+        @lazy
+        def url_adapter(self):
+            """Builds URLs outside of requests; `None` without a `SERVER_NAME`."""
+            return self.app.create_url_adapter(None)
+
+    def push(self) -> None:
+        """Make the application current."""
+        self._cv_tokens.append(current.set((self, current.get()[1])))
+        if appcontext_pushed.receivers:
+            appcontext_pushed.send(self.app, _async_wrapper=self.app.ensure_sync)
+
+    def pop(self, exc: BaseException | None = _sentinel) -> None:
+        """Undo the last push; the outermost runs the teardown functions with the error.
+
+        Without `exc`, the error that is being handled counts. Raises AssertionError where another
+        context was pushed above this one.
+        """
+        try:
+            if len(self._cv_tokens) == 1:
+                self.app.do_teardown_appcontext(sys.exc_info()[1] if exc is _sentinel else exc)
+        finally:
+            _leave(self, current.get()[0] or _implied_app_context(), self._cv_tokens.pop())
+        if appcontext_popped.receivers:
+            appcontext_popped.send(self.app, _async_wrapper=self.app.ensure_sync)
+
+    def __enter__(self) -> AppContext:
+        self.push()
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type | None,
+        exc_value: BaseException | None,
+        tb: TracebackType | None,
+    ) -> None:
+        self.pop(exc_value)
+
+
+def _implied_app_context() -> AppContext | None:
+    request_ctx = current.get()[1]
+    return None if request_ctx is None else request_ctx._own_app_context
+
+
+def _leave(ctx: t.Any, found: t.Any, token: t.Any) -> None:
+    current.reset(token)
+    if found is not ctx:
+        kind = "request" if isinstance(ctx, RequestContext) else "app"
+        raise AssertionError(
+            f"Popped wrong {kind} context. ({found!r} instead of {ctx!r})"
+        )
+
+
+class RequestContext:
+    """A request, its session and its match, current while pushed.
+
+    Pushing it also makes its application current, unless that is already so: then `g` and the
+    application context around it are shared.
+    """
+
+    # Set by the engine on contexts that it makes: the program and plan of the request, whether
+    # the match is done, or the match that `match_request` has to take over.
+    _program: t.Any = None
+    _plan: t.Any = None
+    _matched = False
+    _found: t.Any = None
+
+    def __init__(
+        self,
+        app: Erlen,
+        environ: WSGIEnvironment,
+        request: Request | None = None,
+        session: SessionMixin | None = None,
+    ) -> None:
+        self.app = app
+        self.request: Request = app.request_class(environ) if request is None else request
+        self.request.json_module = app.json
+        self._cv_tokens: list[t.Any] = []
+        self.flashes: list[tuple[str, str]] | None = None
+        if session is not None:
+            self._session = session
+        try:
+            self.url_adapter = app.create_url_adapter(self.request)
+        except HTTPException as refused:
+            self.url_adapter = None
+            self.request.routing_exception = refused
+
+    if not t.TYPE_CHECKING:
+
+        @lazy
+        def g(self):
+            """The namespace of the application context that this request brought."""
+            return self.app.app_ctx_globals_class()
+
+        @lazy
+        def _own_app_context(self):
+            """The application context that this one stands for, as an object."""
+            ctx = AppContext.__new__(AppContext)
+            ctx.app, ctx.g, ctx._cv_tokens = self.app, self.g, [None]
+            return ctx
+
+        @lazy
+        def _session(self):
+            """The session, opened now; access that does not count as the view's."""
+            interface = self.app.session_interface
+            opened = interface.open_session(self.app, self.request)
+            return interface.make_null_session(self.app) if opened is None else opened
+
+        @lazy
+        def _after_request_functions(self):
+            return []
+
+        @lazy
+        def url_adapter(self):
+            """Matches the request and builds URLs."""
+            return self.app.create_url_adapter(self.request)
+
+    else:
+        g: _AppCtxGlobals
+        _own_app_context: AppContext
+        _session: SessionMixin | None
+        _after_request_functions: list[ft.AfterRequestCallable[t.Any]]
+        url_adapter: MapAdapter | None
+
+    flashes: list[tuple[str, str]] | None = None
+    # A context that was pushed before does not stand for its application context again.
+    _is_new = True
+
+    @property
+    def session(self) -> SessionMixin:
+        """The session; looking at it marks it as accessed."""
+        session = self._session
+        assert session is not None, "The session has not yet been opened."
+        session.accessed = True
+        return session
+
+    @session.setter
+    def session(self, value: SessionMixin) -> None:
+        self._session = value
+
+    def copy(self) -> RequestContext:
+        """A context of the same request and session, not pushed; for other threads."""
+        return type(self)(
+            self.app, self.request.environ, request=self.request, session=self._session
+        )
+
+    def match_request(self) -> None:
+        """Match the URL; a failure is kept as `request.routing_exception`."""
+        request = self.request
+        try:
+            found = self._found or self.url_adapter.match(return_rule=True)  # type: ignore[union-attr]
+        except HTTPException as failure:
+            request.routing_exception = failure
+        else:
+            request.url_rule, request.view_args = found
+
+    def push(self) -> None:
+        """Make the request current: its application first, then session, then the match."""
+        app_ctx, request_ctx = current.get()
+        app = self.app
+        program = app._current_program()
+        if app_ctx is None and request_ctx is not None:
+            app_ctx = request_ctx._own_app_context
+        brought: AppContext | None = None
+        if app_ctx is None or app_ctx.app is not app:
+            app_ctx = None
+            if (
+                appcontext_pushed.receivers
+                or not program.plain_app_context
+                or not self._is_new
+            ):
+                app_ctx = brought = app.app_context()
+                brought.push()
+        self._is_new = False
+        self._cv_tokens.append((current.set((app_ctx, self)), brought))
+        if not self._matched:
+            if not program.late_session:
+                _ = self._session
+            if self._found is not None or self.url_adapter is not None:
+                self.match_request()
+
+    def pop(self, exc: BaseException | None = _sentinel) -> None:
+        """Undo the last push; the outermost runs the teardown functions with the error."""
+        outermost = len(self._cv_tokens) == 1
+        error = exc
+        try:
+            if outermost:
+                if exc is _sentinel:
+                    error = sys.exc_info()[1]
+                self.app.do_teardown_request(error)
+                close = getattr(self.request, "close", None)
+                if close is not None:
+                    close()
+        finally:
+            self._let_go(error, outermost)
+
+    def _let_go(self, error: BaseException | None, outermost: bool) -> None:
+        found = current.get()
+        token, brought = self._cv_tokens.pop()
+        if outermost:
+            self.request.environ["werkzeug.request"] = None
+        if brought is not None:
+            current.reset(token)
+            brought.pop(error)
+        elif found[0] is None and found[1] is self:
+            self._end_implied_app_context(token, error)
+        else:
+            current.reset(token)
+        if found[1] is not self:
+            raise AssertionError(
+                f"Popped wrong request context. ({found[1]!r} instead of {self!r})"
+            )
+
+    def _end_implied_app_context(self, token: t.Any, error: t.Any) -> None:
+        """End the application context that this one stood for, in an object where one is due."""
+        current.reset(token)
+        app = self.app
+        if (
+            app.teardown_appcontext_funcs
+            or appcontext_tearing_down.receivers
+            or appcontext_popped.receivers
+            or "_own_app_context" in self.__dict__
+            or "do_teardown_appcontext" in app._current_program().overridden
+        ):
+            own = self._own_app_context
+            if own._cv_tokens and own._cv_tokens[0] is None:
+                own._cv_tokens[0] = current.set((own, current.get()[1]))
+            own.pop(error)
+
+    def __enter__(self) -> RequestContext:
+        self.push()
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type | None,
+        exc_value: BaseException | None,
+        tb: TracebackType | None,
+    ) -> None:
+        self.pop(exc_value)
+
+    def __repr__(self) -> str:
+        return (
+            f"<{type(self).__name__} {self.request.url!r}"
+            f" [{self.request.method}] of {self.app.name}>"
+        )

@@ -1,0 +1,233 @@
+"""From registrations to a program.
+
+Compiling is cheap and lazy: the program itself looks for replaced stages, a plan is made when its
+endpoint is first requested (or all at once by `app.prepare()`), and the matcher is kept for as
+long as the map does not change.
+"""
+
+from __future__ import annotations
+
+import typing as t
+
+from . import pipeline
+from .bridge import is_coroutine_function
+from .plan import Plan
+from .plan import Program
+from .registry import fingerprint
+from .registry import foreign
+from .routing import Map
+from .routing import Matcher
+from .routing import compile_matcher
+
+if t.TYPE_CHECKING:
+    from werkzeug.routing import Rule
+
+# The application's method for each stage, and how it is called when it was replaced.
+_STAGES: dict[str, tuple[str, t.Callable[..., t.Any], t.Callable[[t.Any], t.Any]]] = {
+    "full_dispatch": (
+        "full_dispatch_request",
+        pipeline.full_dispatch,
+        lambda app: lambda program, ctx: app.full_dispatch_request(),
+    ),
+    "preprocess": (
+        "preprocess_request",
+        pipeline.preprocess,
+        lambda app: lambda program, ctx: app.preprocess_request(),
+    ),
+    "dispatch": (
+        "dispatch_request",
+        pipeline.dispatch,
+        lambda app: lambda program, ctx: app.dispatch_request(),
+    ),
+    "finalize": (
+        "finalize_request",
+        pipeline.finalize,
+        lambda app: lambda program, ctx, rv, late: (
+            app.finalize_request(rv, from_error_handler=True) if late else app.finalize_request(rv)
+        ),
+    ),
+    "make_response": (
+        "make_response",
+        pipeline.make_response,
+        lambda app: lambda program, rv: app.make_response(rv),
+    ),
+    "process": (
+        "process_response",
+        pipeline.process,
+        lambda app: lambda program, ctx, response: app.process_response(response),
+    ),
+    "handle_user_exception": (
+        "handle_user_exception",
+        pipeline.handle_user_exception,
+        lambda app: lambda program, ctx, error: app.handle_user_exception(error),
+    ),
+    "handle_http_exception": (
+        "handle_http_exception",
+        pipeline.handle_http_exception,
+        lambda app: lambda program, ctx, error: app.handle_http_exception(error),
+    ),
+    "handle_exception": (
+        "handle_exception",
+        pipeline.handle_exception,
+        lambda app: lambda program, ctx, error: app.handle_exception(error),
+    ),
+    "teardown": (
+        "do_teardown_request",
+        pipeline.teardown,
+        lambda app: lambda program, ctx, error: app.do_teardown_request(error),
+    ),
+}
+# Methods that the engine may go around only while they are the built-in ones.
+_CONTEXT_STAGES = ("request_context", "app_context", "create_url_adapter")
+_OTHER_STAGES = ("ensure_sync", "async_to_sync", "do_teardown_appcontext")
+_WATCHED = (
+    "view_functions",
+    "before_request_funcs",
+    "after_request_funcs",
+    "teardown_request_funcs",
+    "url_value_preprocessors",
+)
+
+
+def _overridden(app: t.Any, builtin: type, names: t.Iterable[str]) -> frozenset[str]:
+    """Those of the methods that are not the built-in class's own."""
+    own = vars(app)
+    cls = type(app)
+    return frozenset(
+        name
+        for name in names
+        if name in own or getattr(cls, name, None) is not getattr(builtin, name)
+    )
+
+
+def compile_program(app: t.Any, builtin: type) -> Program:
+    """Compile an application.
+
+    `builtin` is the class whose methods count as not replaced.
+    """
+    # These are looked up here, so that importing the engine does not import sessions and JSON.
+    from ..json.provider import plain_provider
+    from ..sessions import SecureCookieSessionInterface
+    from ..wrappers import Request
+    from ..wrappers import Response
+
+    program = Program(app)
+    methods = [method for method, _, _ in _STAGES.values()]
+    program.overridden = _overridden(
+        app, builtin, [*methods, *_CONTEXT_STAGES, *_OTHER_STAGES]
+    )
+    for slot, (method, plain, replaced) in _STAGES.items():
+        setattr(program, slot, replaced(app) if method in program.overridden else plain)
+    config = app.config
+    request_class = app.request_class
+    program.plain_app_context = "app_context" not in program.overridden
+    program.plain_context = (
+        program.overridden.isdisjoint(_CONTEXT_STAGES)
+        and issubclass(request_class, Request)
+        and not app.subdomain_matching
+        and config["TRUSTED_HOSTS"] is None
+        and type(app.url_map) is Map
+    )
+    program.plain_response = issubclass(app.response_class, Response)
+    program.plain_json = plain_provider(app.json)
+    program.late_session = type(app.session_interface) is SecureCookieSessionInterface
+    if program.plain_context:
+        program.matcher = _matcher(app.url_map)
+        program.plans = [None] * len(program.matcher.entries)
+    program.foreign = foreign(getattr(app, name) for name in _WATCHED)
+    program.seen = fingerprint(program.foreign)
+    return program
+
+
+def is_current(program: Program) -> bool:
+    """Whether registries that cannot tell of changes still hold what was compiled."""
+    return not program.foreign or fingerprint(program.foreign) == program.seen
+
+
+def _matcher(url_map: Map) -> Matcher:
+    """The map's matcher, compiled again only after a change of the map."""
+    kept = url_map.__dict__.get("_compiled")
+    if kept is None or kept[0] != url_map.version or url_map._remap:
+        matcher = compile_matcher(url_map)
+        kept = url_map.__dict__["_compiled"] = (url_map.version, matcher)
+    return kept[1]  # type: ignore[no-any-return]
+
+
+def plan_for_rule(program: Program, rule: Rule | None) -> Plan:
+    """The plan for a rule, or for requests that match none."""
+    plan = program.plans_by_rule.get(id(rule))
+    if plan is None:
+        # The plan holds its rule, so that the id stays the rule's.
+        plan = program.plans_by_rule[id(rule)] = _compile_plan(program, rule)
+    return plan
+
+
+def _names(endpoint: str | None) -> list[str]:
+    """Blueprints of an endpoint, the innermost first."""
+    names = []
+    while endpoint and "." in endpoint:
+        endpoint = endpoint.rpartition(".")[0]
+        names.append(endpoint)
+    return names
+
+
+def _compile_plan(program: Program, rule: Rule | None) -> Plan:
+    app = program.app
+    endpoint = None if rule is None else rule.endpoint
+    blueprints = _names(endpoint)
+    plan = Plan(rule, endpoint, blueprints)
+    inward = (None, *reversed(blueprints))
+    outward = (*blueprints, None)
+
+    def flatten(
+        step: str, registry: t.Any, names: t.Iterable[str | None], latest_first: bool
+    ) -> tuple[t.Callable[..., t.Any], ...]:
+        functions = []
+        for name in names:
+            held = registry.get(name) or ()
+            for function in reversed(held) if latest_first else held:
+                plan.sources.append((step, name, function))
+                functions.append(_ready(program, function))
+        return tuple(functions)
+
+    plan.url_values = tuple(
+        function
+        for name in inward
+        for function in app.url_value_preprocessors.get(name) or ()
+    )
+    plan.sources += [
+        ("url_value_preprocessor", name, function)
+        for name in inward
+        for function in app.url_value_preprocessors.get(name) or ()
+    ]
+    plan.before = flatten("before_request", app.before_request_funcs, inward, False)
+    view = app.view_functions.get(endpoint)
+    if view is not None:
+        plan.sources.append(("view", None, view))
+        plan.view = _ready(program, view)
+    plan.after = flatten("after_request", app.after_request_funcs, outward, True)
+    plan.teardown = flatten("teardown_request", app.teardown_request_funcs, outward, True)
+    plan.provides_options = bool(getattr(rule, "provide_automatic_options", False))
+    plan.has_async = any(is_coroutine_function(function) for _, _, function in plan.sources)
+    plan.hooked = bool(
+        plan.url_values or plan.before or "preprocess_request" in program.overridden
+    )
+    return plan
+
+
+def _ready(program: Program, function: t.Callable[..., t.Any]) -> t.Callable[..., t.Any]:
+    """The function in a form that sync code can call."""
+    app = program.app
+    if "ensure_sync" in program.overridden:
+        return lambda *args, **kwargs: app.ensure_sync(function)(*args, **kwargs)
+    return app.ensure_sync(function)  # type: ignore[no-any-return]
+
+
+def prepare(program: Program) -> None:
+    """Compile the plans of all rules now."""
+    if program.matcher is not None:
+        for entry in program.matcher.entries:
+            program.plans[entry.index] = plan_for_rule(program, entry.rule)
+    for rule in program.app.url_map.iter_rules():
+        plan_for_rule(program, rule)
+    plan_for_rule(program, None)

@@ -1,0 +1,117 @@
+"""What is decided once: a `Program` for the application, a `Plan` for each rule."""
+
+from __future__ import annotations
+
+import typing as t
+
+if t.TYPE_CHECKING:
+    from werkzeug.routing import Rule
+
+    from .routing import Matcher
+
+Function = t.Callable[..., t.Any]
+
+
+class Plan:
+    """The steps of a request to one rule, each list flattened over its blueprints.
+
+    Every function is ready to be called from sync code. What is absent is an empty tuple.
+    """
+
+    __slots__ = (
+        "after",
+        "before",
+        "blueprints",
+        "endpoint",
+        "has_async",
+        "hooked",
+        "provides_options",
+        "rule",
+        "sources",
+        "teardown",
+        "url_values",
+        "view",
+    )
+
+    def __init__(self, rule: Rule | None, endpoint: str | None, blueprints: list[str]) -> None:
+        self.rule = rule
+        self.endpoint = endpoint
+        self.blueprints = blueprints
+        self.url_values: tuple[Function, ...] = ()
+        self.before: tuple[Function, ...] = ()
+        self.view: Function | None = None
+        self.after: tuple[Function, ...] = ()
+        self.teardown: tuple[Function, ...] = ()
+        self.provides_options = False
+        #: Whether any of the functions is a coroutine function.
+        self.has_async = False
+        #: Whether anything runs between the match and the view.
+        self.hooked = False
+        #: (step, blueprint or None, function as registered), in order.
+        self.sources: list[tuple[str, str | None, Function]] = []
+
+
+class Program:
+    """The application, compiled: the stages to call, how paths are found, the plans."""
+
+    __slots__ = (
+        "app",
+        "dispatch",
+        "finalize",
+        "foreign",
+        "full_dispatch",
+        "handle_exception",
+        "handle_http_exception",
+        "handle_user_exception",
+        "hosts",
+        "late_session",
+        "make_response",
+        "matcher",
+        "overridden",
+        "plain_app_context",
+        "plain_context",
+        "plain_json",
+        "plain_response",
+        "plans",
+        "plans_by_rule",
+        "preprocess",
+        "process",
+        "seen",
+        "teardown",
+    )
+
+    # Stages, in the signatures of `pipeline`; set by `compile`.
+    full_dispatch: Function
+    preprocess: Function
+    dispatch: Function
+    finalize: Function
+    make_response: Function
+    process: Function
+    handle_user_exception: Function
+    handle_http_exception: Function
+    handle_exception: Function
+    teardown: Function
+    #: Whether `app_context` is the built-in one, so that its object need not be made.
+    plain_app_context: bool
+
+    def __init__(self, app: t.Any) -> None:
+        self.app = app
+        #: Names of the methods that a subclass or the instance replaces.
+        self.overridden: frozenset[str] = frozenset()
+        #: `None` where every request goes through `MapAdapter.match`.
+        self.matcher: Matcher | None = None
+        #: By the index of the matcher's entries.
+        self.plans: list[Plan | None] = []
+        #: By the id of the rule.
+        self.plans_by_rule: dict[int, Plan] = {}
+        #: `Host` headers that `create_url_adapter` has accepted; bounded.
+        self.hosts: set[str] = set()
+        #: Built-in contexts, types and matching.
+        self.plain_context = False
+        self.plain_response = False
+        self.plain_json = False
+        #: Whether nobody can tell that the session is opened at its first use.
+        self.late_session = False
+        #: Registries that cannot tell of their changes, and what they held when compiled.
+        self.foreign: list[t.Any] = []
+        self.seen: list[t.Any] = []

@@ -1,0 +1,253 @@
+"""The compiled matcher over Werkzeug's `Map`.
+
+`Map` stays the source of truth and builds the URLs. `compile_matcher` reads its state machine
+once and answers the common hit: a static path by one look-up, a dynamic one by the literal
+segments in front of its first variable and one regular expression. It answers only where it can
+be certain; `None` means that `MapAdapter.match` must decide (no match, 405, redirects, hosts,
+subdomains, WebSockets, custom converters, paths that are not ASCII), so that errors are Werkzeug's.
+
+This is the only module that reads private names of Werkzeug.
+"""
+
+from __future__ import annotations
+
+import re
+import typing as t
+
+from werkzeug.routing import AnyConverter
+from werkzeug.routing import FloatConverter
+from werkzeug.routing import IntegerConverter
+from werkzeug.routing import Map as _Map
+from werkzeug.routing import PathConverter
+from werkzeug.routing import Rule
+from werkzeug.routing import UnicodeConverter
+from werkzeug.routing import UUIDConverter
+from werkzeug.routing import ValidationError
+
+if t.TYPE_CHECKING:
+    from werkzeug.routing.matcher import State
+
+__all__ = ["Entry", "Map", "Matcher", "Rule", "compile_matcher"]
+
+
+class Map(_Map):
+    """Werkzeug's `Map`, which also counts its changes in `version`."""
+
+    version = 0
+
+    def __setattr__(self, name: str, value: t.Any) -> None:
+        object.__setattr__(self, name, value)
+        if name != "version" and name != "_remap":
+            self.__dict__["version"] = self.version + 1
+
+    def add(self, rulefactory: t.Any) -> None:
+        """Add a rule or a factory of rules; see Werkzeug."""
+        super().add(rulefactory)
+        self.__dict__["version"] = self.version + 1
+
+
+class Entry:
+    """A rule that the matcher can answer, with what turns the path's pieces into values."""
+
+    __slots__ = ("converters", "index", "methods", "names", "rule")
+
+    def __init__(self, rule: Rule, index: int) -> None:
+        self.rule = rule
+        self.index = index
+        self.methods: t.Container[str] | None = rule.methods
+        self.names = tuple(rule._converters)
+        self.converters = tuple(_conversion(c) for c in rule._converters.values())
+
+
+Value = t.Any
+Hit = tuple[Entry, dict[str, Value]]
+Convert = t.Callable[[str], Value]
+# An entry of `None` says: a path of this form is for Werkzeug to decide.
+Candidate = tuple[t.Callable[[str], "re.Match[str] | None"], "Entry | None"]
+# Literal segments lead to a narrower node; the key `None` is for every other segment.
+Node = t.Union[dict["str | None", t.Any], tuple[Candidate, ...]]
+
+_KNOWN = (
+    UnicodeConverter,
+    PathConverter,
+    IntegerConverter,
+    FloatConverter,
+    UUIDConverter,
+    AnyConverter,
+)
+_GROUP = re.compile(r"\(\?P<__werkzeug_\d+>")
+_ANYTHING = ".*"
+_FEW = 2
+
+
+def _conversion(converter: t.Any) -> Convert | None:
+    """What the converter does to a matched piece; `None` if nothing."""
+    kind = type(converter)
+    if kind in (UnicodeConverter, PathConverter, AnyConverter):
+        return None
+    if kind is IntegerConverter and (
+        not converter.fixed_digits and converter.min is None and converter.max is None
+    ):
+        return int
+    return converter.to_python  # type: ignore[no-any-return]
+
+
+class _Path(t.NamedTuple):
+    """A way through the state machine: what each segment must be, and where it ends."""
+
+    segments: tuple[str | None, ...]  # literal text, or None where a variable stands
+    pattern: str
+    rule: Rule | None  # None: Werkzeug must decide
+
+
+def _ways(state: State, segments: tuple[str | None, ...], pattern: str) -> t.Iterator[_Path]:
+    """All ways from a state, in the order in which Werkzeug's depth-first search tries them."""
+    for rule in state.rules:
+        yield _Path(segments, pattern, rule)
+    closing = state.static.get("")
+    if closing is not None:
+        for _ in closing.rules:  # a slash is missing: redirect, or a match that ignores it
+            yield _Path(segments, pattern, None)
+            break
+    for text, following in state.static.items():
+        yield from _ways(following, (*segments, text), f"{pattern}/{re.escape(text)}")
+    for part, following in state.dynamic:
+        literal = _GROUP.sub("(", part.content.removesuffix(r"\Z"))
+        if part.suffixed or not _is_plain(following, part.final):
+            yield _Path((*segments, None), f"{pattern}/{_ANYTHING}", None)
+        else:
+            yield from _ways(following, (*segments, None), f"{pattern}/{literal}")
+    if any(not rule.strict_slashes for rule in state.rules):
+        yield _Path((*segments, ""), f"{pattern}/", None)
+
+
+def _is_plain(state: State, final: bool) -> bool:
+    """Whether all rules below use converters whose expressions can be joined to one."""
+    for rule in state.rules:
+        for converter in rule._converters.values():
+            if type(converter) not in _KNOWN or "(" in converter.regex.replace("(?:", ""):
+                return False
+            if "/" in converter.regex.replace("[^/]", "") and not final:
+                return False
+        if len(rule._converters) > 10:  # Werkzeug sorts its groups by name, as text
+            return False
+    below = [*state.static.values(), *(following for _, following in state.dynamic)]
+    return all(_is_plain(following, final) for following in below)
+
+
+class Matcher:
+    """Answers `find(method, path)` for the rules of one version of a map."""
+
+    def __init__(self) -> None:
+        self.entries: list[Entry] = []
+        self.static: dict[str, dict[str, Entry]] = {}
+        self.undecided: set[str] = set()
+        self.tree: Node = ()
+
+    def find(self, method: str, path: str) -> Hit | None:
+        """The entry and fresh values for a path, or `None` where Werkzeug must decide."""
+        paths = self.static.get(method)
+        if paths is not None and path in paths:
+            return paths[path], {}
+        if path in self.undecided or "//" in path or not path.isascii():
+            return None
+        node: t.Any = self.tree
+        start = 1
+        while node.__class__ is dict:
+            end = path.find("/", start)
+            if end < 0:
+                node = node.get(path[start:]) or node[None]
+                start = len(path) + 1
+            else:
+                node = node.get(path[start:end]) or node[None]
+                start = end + 1
+        for fits, entry in node:
+            match = fits(path)
+            if match is not None:
+                if entry is None:
+                    return None
+                if entry.methods is None or method in entry.methods:
+                    return self._values(entry, match)
+        return None
+
+    @staticmethod
+    def _values(entry: Entry, match: re.Match[str]) -> Hit | None:
+        values: dict[str, Value] = {}
+        try:
+            for name, convert, piece in zip(entry.names, entry.converters, match.groups()):
+                values[name] = piece if convert is None else convert(piece)
+        except (ValidationError, ValueError):
+            return None
+        return entry, values
+
+
+def _node(ways: list[_Path], entries: dict[int, Entry], depth: int) -> Node:
+    """Sort ways by their literal segment at a depth until few are left to try one by one."""
+    literals = {w.segments[depth] for w in ways if depth < len(w.segments)} - {None}
+    if len(ways) <= _FEW or not literals or depth > 8:
+        return tuple(
+            (
+                re.compile(way.pattern, re.DOTALL if way.rule is None else 0).fullmatch,
+                None if way.rule is None else entries.get(id(way.rule)),
+            )
+            for way in ways
+        )
+
+    def fits(way: _Path, literal: str | None) -> bool:
+        if depth >= len(way.segments):  # ends before, or its last variable takes the rest
+            return True
+        return way.segments[depth] is None or way.segments[depth] == literal
+
+    grown: dict[str | None, t.Any] = {
+        literal: _node([w for w in ways if fits(w, literal)], entries, depth + 1)
+        for literal in literals
+    }
+    grown[None] = _node([w for w in ways if fits(w, None)], entries, depth + 1)
+    return grown
+
+
+def compile_matcher(url_map: Map) -> Matcher:
+    """Read a map into a matcher; one that finds nothing where the map needs hosts.
+
+    The map must not do subdomain matching (the caller knows): the default subdomain counts.
+    """
+    url_map.update()
+    made = Matcher()
+    root: State = url_map._matcher._root
+    domain = root.static.get(url_map.default_subdomain)
+    if url_map.host_matching or root.dynamic or domain is None or domain.dynamic:
+        return made
+    top = domain.static.get("")
+    if top is None or domain.rules:
+        return made
+    with_defaults = {rule.endpoint for rule in url_map._rules if rule.defaults}
+    entries: dict[int, Entry] = {}
+    dynamic: list[_Path] = []
+    for way in _ways(top, (), ""):
+        rule = way.rule
+        if rule is not None:
+            if rule.websocket:
+                continue
+            if rule.redirect_to is not None or rule.alias or rule.endpoint in with_defaults:
+                way = _Path(way.segments, way.pattern, None)
+            else:
+                entry = entries.get(id(rule))
+                if entry is None:
+                    entry = entries[id(rule)] = Entry(rule, len(made.entries))
+                    made.entries.append(entry)
+        if None in way.segments:
+            dynamic.append(way)
+            continue
+        path = "/" + "/".join(t.cast("tuple[str, ...]", way.segments))
+        if not way.segments:  # the domain alone, without a slash behind it
+            continue
+        if way.rule is None:
+            made.undecided.add(path)
+        elif path not in made.undecided:
+            for method in way.rule.methods or _EVERY_METHOD:
+                made.static.setdefault(method, {}).setdefault(path, entries[id(way.rule)])
+    made.tree = _node(dynamic, entries, 0) if dynamic else ()
+    return made
+
+
+_EVERY_METHOD = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")

@@ -1,0 +1,171 @@
+"""The proxies: `current_app`, `g`, `request`, `session`, and the two contexts.
+
+Each is a `werkzeug.local.LocalProxy`, so that `isinstance` and `_get_current_object` work as
+they always did; attribute and item access take a direct way to the current object.
+"""
+
+from __future__ import annotations
+
+import typing as t
+
+from werkzeug.local import LocalProxy
+
+from .state import NOTHING
+from .state import Current
+from .state import current
+
+if t.TYPE_CHECKING:
+    from contextvars import Token
+
+    from .app import Erlen
+    from .ctx import AppContext
+    from .ctx import RequestContext
+    from .ctx import _AppCtxGlobals
+    from .sessions import SessionMixin
+    from .wrappers import Request
+
+_no_app_msg = """\
+Working outside of application context.
+
+This typically means that you attempted to use functionality that needed
+the current application. To solve this, set up an application context
+with app.app_context(). See the documentation for more information.\
+"""
+
+_no_req_msg = """\
+Working outside of request context.
+
+This typically means that you attempted to use functionality that needed
+an active HTTP request. Consult the documentation on testing for
+information about how to avoid this problem.\
+"""
+
+
+def _app_context() -> AppContext:
+    app_ctx, request_ctx = current.get()
+    if app_ctx is not None:
+        return app_ctx
+    if request_ctx is None:
+        raise RuntimeError(_no_app_msg)
+    return request_ctx._own_app_context
+
+
+def _request_context() -> RequestContext:
+    ctx = current.get()[1]
+    if ctx is None:
+        raise RuntimeError(_no_req_msg)
+    return ctx
+
+
+def _application() -> t.Any:
+    pair = current.get()
+    ctx = pair[0] or pair[1]
+    if ctx is None:
+        raise RuntimeError(_no_app_msg)
+    return ctx.app
+
+
+def _globals() -> t.Any:
+    pair = current.get()
+    ctx = pair[0] or pair[1]
+    if ctx is None:
+        raise RuntimeError(_no_app_msg)
+    return ctx.g
+
+
+def _request() -> t.Any:
+    ctx = current.get()[1]
+    if ctx is None:
+        raise RuntimeError(_no_req_msg)
+    return ctx.request
+
+
+def _session() -> t.Any:
+    ctx = current.get()[1]
+    if ctx is None:
+        raise RuntimeError(_no_req_msg)
+    return ctx.session
+
+
+def _direct(find: t.Callable[[], t.Any], **more: t.Callable[..., t.Any]) -> t.Any:
+    """A proxy for what `find` returns.
+
+    PERF: `LocalProxy` binds a partial for each access; functions on a subclass do not.
+    """
+
+    def __getattr__(self: t.Any, name: str) -> t.Any:
+        return getattr(find(), name)
+
+    namespace = {"__slots__": (), "__getattr__": __getattr__, "__module__": __name__, **more}
+    return type("LocalProxy", (LocalProxy,), namespace)(find)
+
+
+class _ContextVarView:
+    """One half of the pair, with the interface of a `ContextVar`."""
+
+    def __init__(self, name: str, index: int) -> None:
+        self.name = name
+        self._index = index
+
+    def get(self, *default: t.Any) -> t.Any:
+        """The innermost context of this kind; the default, or LookupError, where none is."""
+        app_ctx, request_ctx = current.get()
+        if self._index:
+            found: t.Any = request_ctx
+        elif app_ctx is None and request_ctx is not None:
+            found = request_ctx._own_app_context
+        else:
+            found = app_ctx
+        if found is not None:
+            return found
+        if default:
+            return default[0]
+        raise LookupError(self)
+
+    def set(self, value: t.Any) -> Token[Current]:
+        """Put a context in this half; returns a token for `reset`."""
+        app_ctx, request_ctx = current.get()
+        if self._index:
+            if app_ctx is None and request_ctx is not None:
+                app_ctx = request_ctx._own_app_context
+            return current.set((app_ctx, value))
+        return current.set((value, request_ctx))
+
+    def reset(self, token: Token[Current]) -> None:
+        """Undo the `set` that returned the token."""
+        current.reset(token)
+
+    def __repr__(self) -> str:
+        return f"<ContextVar view {self.name!r}>"
+
+
+_cv_app: t.Any = _ContextVarView("flask.app_ctx", 0)
+_cv_request: t.Any = _ContextVarView("flask.request_ctx", 1)
+
+app_ctx: AppContext = _direct(_app_context)
+request_ctx: RequestContext = _direct(_request_context)
+current_app: Erlen = _direct(_application)
+g: _AppCtxGlobals = _direct(
+    _globals,
+    __setattr__=lambda self, name, value: setattr(_globals(), name, value),
+    __contains__=lambda self, name: name in _globals(),
+)
+request: Request = _direct(_request)
+session: SessionMixin = _direct(
+    _session,
+    __getitem__=lambda self, key: _session()[key],
+    __setitem__=lambda self, key, value: _session().__setitem__(key, value),
+    __contains__=lambda self, key: key in _session(),
+)
+
+__all__ = [
+    "NOTHING",
+    "_cv_app",
+    "_cv_request",
+    "app_ctx",
+    "current_app",
+    "g",
+    "request",
+    "request_ctx",
+    "session",
+]

@@ -1,0 +1,366 @@
+"""What applications and blueprints share: registering, static files, templates.
+
+Registering appends plain data and nothing else; the engine reads it when it compiles. Source:
+Flask, "API: Application Object, Blueprint Objects".
+"""
+
+from __future__ import annotations
+
+import os
+import typing as t
+from collections import defaultdict
+from functools import partial
+from functools import wraps
+
+from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import default_exceptions
+
+from . import typing as ft
+from .helpers import _endpoint_from_view_func
+from .paths import find_package
+from .paths import get_root_path
+from .wrappers import lazy
+
+if t.TYPE_CHECKING:
+    import click
+    from jinja2 import BaseLoader
+
+    from .wrappers import Response
+
+__all__ = [
+    "Scaffold",
+    "_endpoint_from_view_func",
+    "find_package",
+    "get_root_path",
+    "setupmethod",
+]
+
+F = t.TypeVar("F", bound=t.Callable[..., t.Any])
+T_after_request = t.TypeVar("T_after_request", bound=ft.AfterRequestCallable[t.Any])
+T_before_request = t.TypeVar("T_before_request", bound=ft.BeforeRequestCallable)
+T_error_handler = t.TypeVar("T_error_handler", bound=ft.ErrorHandlerCallable)
+T_teardown = t.TypeVar("T_teardown", bound=ft.TeardownCallable)
+T_template_context_processor = t.TypeVar(
+    "T_template_context_processor", bound=ft.TemplateContextProcessorCallable
+)
+T_url_defaults = t.TypeVar("T_url_defaults", bound=ft.URLDefaultCallable)
+T_url_value_preprocessor = t.TypeVar(
+    "T_url_value_preprocessor", bound=ft.URLValuePreprocessorCallable
+)
+T_route = t.TypeVar("T_route", bound=ft.RouteCallable)
+
+_sentinel: t.Any = object()
+
+
+def setupmethod(f: F) -> F:
+    """Let a method that registers something refuse to do so when it is too late."""
+
+    @wraps(f)
+    def registering(self: Scaffold, *args: t.Any, **kwargs: t.Any) -> t.Any:
+        self._check_setup_finished(f.__name__)
+        return f(self, *args, **kwargs)
+
+    return t.cast("F", registering)
+
+
+def _template_loader(scaffold: Scaffold) -> BaseLoader | None:
+    if scaffold.template_folder is None:
+        return None
+    from jinja2 import FileSystemLoader
+
+    return FileSystemLoader(os.path.join(scaffold.root_path, scaffold.template_folder))
+
+
+def _make_registry() -> defaultdict[ft.AppOrBlueprintKey, t.Any]:
+    return defaultdict(list)
+
+
+class Scaffold:
+    """Common base of `Erlen` and `Blueprint`; not meant to be used by itself."""
+
+    name: str
+    _static_folder: str | None = None
+    _static_url_path: str | None = None
+    # Makes the command group of an application or blueprint; set by the module that has it.
+    _make_command_group: t.ClassVar[t.Callable[[Scaffold], t.Any] | None] = None
+
+    def __init__(
+        self,
+        import_name: str,
+        static_folder: str | os.PathLike[str] | None = None,
+        static_url_path: str | None = None,
+        template_folder: str | os.PathLike[str] | None = None,
+        root_path: str | None = None,
+    ) -> None:
+        self.import_name = import_name
+        self.root_path = get_root_path(import_name) if root_path is None else root_path
+        self.template_folder = template_folder
+        self.static_folder = static_folder
+        self.static_url_path = static_url_path
+        registry = self._registry
+        #: View functions by endpoint.
+        self.view_functions: dict[str, ft.RouteCallable] = self._view_registry()
+        #: Error handlers by blueprint (or `None`), code (or `None`) and class.
+        self.error_handler_spec: dict[
+            ft.AppOrBlueprintKey,
+            dict[int | None, dict[type[Exception], ft.ErrorHandlerCallable]],
+        ] = defaultdict(lambda: defaultdict(dict))
+        #: The registries of functions, each by blueprint (`None`: the object itself).
+        self.before_request_funcs: dict[
+            ft.AppOrBlueprintKey, list[ft.BeforeRequestCallable]
+        ] = registry()
+        self.after_request_funcs: dict[
+            ft.AppOrBlueprintKey, list[ft.AfterRequestCallable[t.Any]]
+        ] = registry()
+        self.teardown_request_funcs: dict[
+            ft.AppOrBlueprintKey, list[ft.TeardownCallable]
+        ] = registry()
+        self.template_context_processors: dict[
+            ft.AppOrBlueprintKey, list[ft.TemplateContextProcessorCallable]
+        ] = _make_registry()
+        self.url_value_preprocessors: dict[
+            ft.AppOrBlueprintKey, list[ft.URLValuePreprocessorCallable]
+        ] = registry()
+        self.url_default_functions: dict[
+            ft.AppOrBlueprintKey, list[ft.URLDefaultCallable]
+        ] = _make_registry()
+
+    def _registry(self) -> t.Any:
+        return _make_registry()
+
+    def _view_registry(self) -> t.Any:
+        return {}
+
+    if t.TYPE_CHECKING:
+        cli: click.Group
+        jinja_loader: BaseLoader | None
+    else:
+
+        @lazy
+        def cli(self):
+            """Commands of this object, a click group."""
+            return Scaffold._make_command_group(self)
+
+        @lazy
+        def jinja_loader(self):
+            """Loads templates from `template_folder`; `None` without one."""
+            return _template_loader(self)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.name!r}>"
+
+    def _check_setup_finished(self, f_name: str) -> None:
+        raise NotImplementedError
+
+    # Static files
+
+    @property
+    def static_folder(self) -> str | None:
+        """Absolute path of the folder with static files, `None` without one."""
+        folder = self._static_folder
+        return folder if folder is None else os.path.join(self.root_path, folder)
+
+    @static_folder.setter
+    def static_folder(self, value: str | os.PathLike[str] | None) -> None:
+        self._static_folder = value if value is None else os.fspath(value).rstrip("\\/")
+
+    @property
+    def has_static_folder(self) -> bool:
+        """Whether `static_folder` is set."""
+        return self.static_folder is not None
+
+    @property
+    def static_url_path(self) -> str | None:
+        """Prefix of the URLs of static files; by default the name of the folder."""
+        if self._static_url_path is None and self.static_folder is not None:
+            return f"/{os.path.basename(self.static_folder)}".rstrip("/")
+        return self._static_url_path
+
+    @static_url_path.setter
+    def static_url_path(self, value: str | None) -> None:
+        self._static_url_path = value if value is None else value.rstrip("/")
+
+    def get_send_file_max_age(self, filename: str | None) -> int | None:
+        """Seconds for which a client may keep a file (`SEND_FILE_MAX_AGE_DEFAULT`); or `None`.
+
+        Meant to be overridden, to decide by the file's name.
+        """
+        from .globals import current_app
+
+        age = current_app.config["SEND_FILE_MAX_AGE_DEFAULT"]
+        if age is None or isinstance(age, int):
+            return age
+        return int(age.total_seconds())
+
+    def send_static_file(self, filename: str) -> Response:
+        """The view of the static route. Raises RuntimeError without a static folder."""
+        if not self.has_static_folder:
+            raise RuntimeError("'static_folder' must be set to serve static_files.")
+        from .helpers import send_from_directory
+
+        return send_from_directory(
+            t.cast("str", self.static_folder),
+            filename,
+            max_age=self.get_send_file_max_age(filename),
+        )
+
+    def _open_below(
+        self, folder: str, resource: str, mode: str, encoding: str | None, modes: t.Container[str]
+    ) -> t.IO[t.AnyStr]:
+        if mode not in modes:
+            raise ValueError("Resources can only be opened for reading.")
+        return t.cast(
+            "t.IO[t.AnyStr]",
+            open(
+                os.path.join(folder, resource), mode, encoding=None if "b" in mode else encoding
+            ),
+        )
+
+    # Routes
+
+    def _method_route(
+        self, method: str, rule: str, options: dict[str, t.Any]
+    ) -> t.Callable[[T_route], T_route]:
+        if "methods" in options:
+            raise TypeError("Use the 'route' decorator to use the 'methods' argument.")
+        return self.route(rule, methods=[method], **options)
+
+    @setupmethod
+    def get(self, rule: str, **options: t.Any) -> t.Callable[[T_route], T_route]:
+        """`route` with `methods=["GET"]`."""
+        return self._method_route("GET", rule, options)
+
+    @setupmethod
+    def post(self, rule: str, **options: t.Any) -> t.Callable[[T_route], T_route]:
+        """`route` with `methods=["POST"]`."""
+        return self._method_route("POST", rule, options)
+
+    @setupmethod
+    def put(self, rule: str, **options: t.Any) -> t.Callable[[T_route], T_route]:
+        """`route` with `methods=["PUT"]`."""
+        return self._method_route("PUT", rule, options)
+
+    @setupmethod
+    def delete(self, rule: str, **options: t.Any) -> t.Callable[[T_route], T_route]:
+        """`route` with `methods=["DELETE"]`."""
+        return self._method_route("DELETE", rule, options)
+
+    @setupmethod
+    def patch(self, rule: str, **options: t.Any) -> t.Callable[[T_route], T_route]:
+        """`route` with `methods=["PATCH"]`."""
+        return self._method_route("PATCH", rule, options)
+
+    @setupmethod
+    def route(self, rule: str, **options: t.Any) -> t.Callable[[T_route], T_route]:
+        """Decorate a view function to answer a URL; options as for `add_url_rule`."""
+        named = options.pop("endpoint", None)
+
+        def register(view: T_route) -> T_route:
+            self.add_url_rule(rule, named, view, **options)
+            return view
+
+        return register
+
+    @setupmethod
+    def add_url_rule(
+        self,
+        rule: str,
+        endpoint: str | None = None,
+        view_func: ft.RouteCallable | None = None,
+        provide_automatic_options: bool | None = None,
+        **options: t.Any,
+    ) -> None:
+        """Connect a URL rule with an endpoint and its view function.
+
+        The endpoint is the function's name by default. Options go to `werkzeug.routing.Rule`.
+        """
+        raise NotImplementedError
+
+    @setupmethod
+    def endpoint(self, endpoint: str) -> t.Callable[[F], F]:
+        """Decorate the view function of an endpoint whose rules are added elsewhere."""
+        return partial(self._set_view, endpoint)
+
+    def _set_view(self, endpoint: str, view: F) -> F:
+        self.view_functions[endpoint] = view
+        return view
+
+    # Functions around views
+
+    @setupmethod
+    def before_request(self, f: T_before_request) -> T_before_request:
+        """Run a function before each request; what it returns, if not `None`, is the answer."""
+        self.before_request_funcs.setdefault(None, []).append(f)
+        return f
+
+    @setupmethod
+    def after_request(self, f: T_after_request) -> T_after_request:
+        """Run a function on the response of each request; it returns the response to send."""
+        self.after_request_funcs.setdefault(None, []).append(f)
+        return f
+
+    @setupmethod
+    def teardown_request(self, f: T_teardown) -> T_teardown:
+        """Run a function when the context of a request is popped, with the error or `None`."""
+        self.teardown_request_funcs.setdefault(None, []).append(f)
+        return f
+
+    @setupmethod
+    def context_processor(self, f: T_template_context_processor) -> T_template_context_processor:
+        """Add the values of the dict that a function returns to templates' contexts."""
+        self.template_context_processors[None].append(f)
+        return f
+
+    @setupmethod
+    def url_value_preprocessor(self, f: T_url_value_preprocessor) -> T_url_value_preprocessor:
+        """Run a function on endpoint and URL values (which it may change) before the hooks."""
+        self.url_value_preprocessors[None].append(f)
+        return f
+
+    @setupmethod
+    def url_defaults(self, f: T_url_defaults) -> T_url_defaults:
+        """Let a function add values when a URL is built; it gets endpoint and values."""
+        self.url_default_functions[None].append(f)
+        return f
+
+    @setupmethod
+    def errorhandler(
+        self, code_or_exception: type[Exception] | int
+    ) -> t.Callable[[T_error_handler], T_error_handler]:
+        """Decorate the handler of an HTTP status or a class of exceptions."""
+
+        def register(handler: T_error_handler) -> T_error_handler:
+            self.register_error_handler(code_or_exception, handler)
+            return handler
+
+        return register
+
+    @setupmethod
+    def register_error_handler(
+        self,
+        code_or_exception: type[Exception] | int,
+        f: ft.ErrorHandlerCallable,
+    ) -> None:
+        """As `errorhandler`, but not as a decorator."""
+        cls, code = self._get_exc_class_and_code(code_or_exception)
+        self.error_handler_spec[None][code][cls] = f
+
+    @staticmethod
+    def _get_exc_class_and_code(
+        exc_class_or_code: type[Exception] | int,
+    ) -> tuple[type[Exception], int | None]:
+        """Class and status of what an error handler is registered for."""
+        only = " Handlers can only be registered for Exception classes or HTTP error codes."
+        given: t.Any = exc_class_or_code
+        if isinstance(given, int):
+            if given not in default_exceptions:
+                raise ValueError(
+                    f"'{given}' is not a recognized HTTP error code. Use a subclass of"
+                    " HTTPException with that code instead."
+                )
+            given = default_exceptions[given]
+        if isinstance(given, Exception):
+            raise TypeError(f"{given!r} is an instance, not a class.{only}")
+        if not issubclass(given, Exception):
+            raise ValueError(f"'{given.__name__}' is not a subclass of Exception.{only}")
+        return given, given.code if issubclass(given, HTTPException) else None

@@ -1,0 +1,242 @@
+"""The stages of a request as methods, each of which a subclass or an instance may replace.
+
+The methods only call the pipeline; the engine goes around those that nobody replaced. Source:
+Flask, "API: Application Object".
+"""
+
+from __future__ import annotations
+
+import sys
+import typing as t
+
+from . import typing as ft
+from .ctx import AppContext
+from .ctx import RequestContext
+from .engine import pipeline
+from .engine.bridge import async_to_sync
+from .engine.bridge import is_coroutine_function
+from .engine.compile import compile_program
+from .engine.compile import is_current
+from .engine.compile import plan_for_rule
+from .engine.compile import prepare
+from .engine.respond import make_response
+from .globals import _cv_request
+from .globals import request_ctx
+from .scaffold import Scaffold
+from .scaffold import _sentinel
+from .signals import appcontext_tearing_down
+from .transports import wsgi
+
+if t.TYPE_CHECKING:
+    import collections.abc as cabc
+    from types import TracebackType
+
+    from _typeshed.wsgi import StartResponse
+    from _typeshed.wsgi import WSGIEnvironment
+    from werkzeug.exceptions import HTTPException
+    from werkzeug.routing import Rule
+
+    from .engine.plan import Plan
+    from .engine.plan import Program
+    from .wrappers import Request
+    from .wrappers import Response
+
+
+class Stages(Scaffold):
+    """The life of a request, for `Erlen` to inherit."""
+
+    config: t.Any
+    response_class: type[Response]
+    teardown_appcontext_funcs: list[ft.TeardownCallable]
+    logger: t.Any
+    _program: Program | None = None
+    _drops = 0
+
+    # The compiled program
+
+    def _drop_program(self) -> None:
+        """Have the program compiled again before the next request."""
+        mine = self.__dict__
+        mine["_drops"] = self._drops + 1
+        mine["_program"] = None
+
+    def _current_program(self) -> Program:
+        program = self._program
+        if program is None or (program.foreign and not is_current(program)):
+            drops = self._drops
+            program = compile_program(self, self._builtin_class())
+            if drops == self._drops:  # nothing was registered meanwhile
+                self.__dict__["_program"] = program
+        return program
+
+    def _builtin_class(self) -> type:
+        raise NotImplementedError
+
+    def _plan_for_rule(self, program: Program, rule: Rule | None) -> Plan:
+        return plan_for_rule(program, rule)
+
+    def prepare(self) -> None:
+        """Compile everything now, instead of at the first request.
+
+        Useful before a server forks, or to see the faults of a set-up at start.
+        """
+        prepare(self._current_program())
+
+    # Carrying requests
+
+    def wsgi_app(
+        self, environ: WSGIEnvironment, start_response: StartResponse
+    ) -> cabc.Iterable[bytes]:
+        """The WSGI application itself; middleware is applied by wrapping this attribute."""
+        return wsgi.serve(self, environ, start_response)  # type: ignore[no-any-return]
+
+    def __call__(
+        self, environ: WSGIEnvironment, start_response: StartResponse
+    ) -> cabc.Iterable[bytes]:
+        return self.wsgi_app(environ, start_response)
+
+    # Contexts
+
+    def app_context(self) -> AppContext:
+        """A context that makes this application current, outside of requests."""
+        return AppContext(self)  # type: ignore[arg-type]
+
+    def request_context(self, environ: WSGIEnvironment) -> RequestContext:
+        """The context of a request, from its WSGI environ; `wsgi_app` pushes it."""
+        return RequestContext(self, environ)  # type: ignore[arg-type]
+
+    def test_request_context(self, *args: t.Any, **kwargs: t.Any) -> RequestContext:
+        """The context of a request made up from the arguments of werkzeug's `EnvironBuilder`."""
+        from .testing import EnvironBuilder
+
+        builder = EnvironBuilder(self, *args, **kwargs)  # type: ignore[arg-type]
+        with_environ = builder.get_environ
+        try:
+            return self.request_context(with_environ())
+        finally:
+            builder.close()
+
+    # From request to response
+
+    def full_dispatch_request(self) -> Response:
+        """Run the whole request, hooks and error handlers included."""
+        return pipeline.full_dispatch(self._current_program(), _cv_request.get())
+
+    def preprocess_request(self) -> ft.ResponseReturnValue | None:
+        """Run what comes before the view; a value that is not `None` is the answer."""
+        return pipeline.preprocess(  # type: ignore[no-any-return]
+            self._current_program(), _cv_request.get()
+        )
+
+    def dispatch_request(self) -> ft.ResponseReturnValue:
+        """Call the view of the matched rule."""
+        return pipeline.dispatch(  # type: ignore[no-any-return]
+            self._current_program(), _cv_request.get()
+        )
+
+    def finalize_request(
+        self,
+        rv: ft.ResponseReturnValue | HTTPException,
+        from_error_handler: bool = False,
+    ) -> Response:
+        """Turn a view's value into a response and run what comes after the view."""
+        return pipeline.finalize(
+            self._current_program(), _cv_request.get(), rv, from_error_handler
+        )
+
+    def make_response(self, rv: ft.ResponseReturnValue) -> Response:
+        """A response from any of the types that a view may return.
+
+        Raises TypeError for others.
+        """
+        return make_response(self, rv)
+
+    def process_response(self, response: Response) -> Response:
+        """Run the `after_request` functions and save the session."""
+        return pipeline.process(self._current_program(), _cv_request.get(), response)
+
+    def make_default_options_response(self) -> Response:
+        """The answer to OPTIONS: the methods that the URL allows."""
+        adapter: t.Any = request_ctx.url_adapter
+        answer = self.response_class()
+        answer.allow.update(adapter.allowed_methods())
+        return answer
+
+    # Errors
+
+    def raise_routing_exception(self, request: Request) -> t.NoReturn:
+        """Raise what matching the URL raised."""
+        pipeline.raise_routing_exception(self, request)
+
+    def handle_http_exception(self, e: HTTPException) -> HTTPException | ft.ResponseReturnValue:
+        """The answer to an HTTP error: its handler's, or the error itself."""
+        return pipeline.handle_http_exception(  # type: ignore[no-any-return]
+            self._current_program(), _cv_request.get(), e
+        )
+
+    def handle_user_exception(self, e: Exception) -> HTTPException | ft.ResponseReturnValue:
+        """The answer to an error in a view or hook; raises it again without a handler."""
+        return pipeline.handle_user_exception(  # type: ignore[no-any-return]
+            self._current_program(), _cv_request.get(), e
+        )
+
+    def handle_exception(self, e: Exception) -> Response:
+        """The answer to an error that has no handler: logged, a 500, or raised again."""
+        return pipeline.handle_exception(self._current_program(), _cv_request.get(), e)
+
+    def log_exception(
+        self,
+        exc_info: (tuple[type, BaseException, TracebackType] | tuple[None, None, None]),
+    ) -> None:
+        """Log an error that `handle_exception` got."""
+        request = request_ctx.request
+        self.logger.error("Exception on %s [%s]", request.path, request.method, exc_info=exc_info)
+
+    def trap_http_exception(self, e: Exception) -> bool:
+        """Whether an HTTP error is to be handled as any other (see `TRAP_HTTP_EXCEPTIONS`)."""
+        return pipeline.is_trapped(self, e)
+
+    def should_ignore_error(self, error: BaseException | None) -> bool:
+        """Whether teardown functions are not to hear of an error; meant to be overridden."""
+        return False
+
+    def _find_error_handler(
+        self, e: Exception, blueprints: list[str]
+    ) -> ft.ErrorHandlerCallable | None:
+        """The handler for an error: by code before by class, blueprint before application."""
+        cls, code = self._get_exc_class_and_code(type(e))
+        spec = self.error_handler_spec
+        for wanted in (None,) if code is None else (code, None):
+            for name in (*blueprints, None):
+                handlers = spec[name][wanted] if name in spec else None
+                if handlers:
+                    for base in cls.__mro__:
+                        if base in handlers:
+                            return handlers[base]  # type: ignore[index]
+        return None
+
+    # Tearing down
+
+    def do_teardown_request(self, exc: BaseException | None = _sentinel) -> None:
+        """Run the `teardown_request` functions; called when a request's context is popped."""
+        error = sys.exc_info()[1] if exc is _sentinel else exc
+        pipeline.teardown(self._current_program(), _cv_request.get(), error)
+
+    def do_teardown_appcontext(self, exc: BaseException | None = _sentinel) -> None:
+        """Run the `teardown_appcontext` functions; called when an app context is popped."""
+        error = sys.exc_info()[1] if exc is _sentinel else exc
+        for function in self.teardown_appcontext_funcs[::-1]:
+            self.ensure_sync(function)(error)
+        appcontext_tearing_down.send(self, _async_wrapper=self.ensure_sync, exc=error)
+
+    # Coroutine functions
+
+    def ensure_sync(self, func: t.Callable[..., t.Any]) -> t.Callable[..., t.Any]:
+        """The function itself, or, for a coroutine function, one that waits for it."""
+        return self.async_to_sync(func) if is_coroutine_function(func) else func
+
+    def async_to_sync(
+        self, func: t.Callable[..., t.Coroutine[t.Any, t.Any, t.Any]]
+    ) -> t.Callable[..., t.Any]:
+        """A plain function that runs a coroutine function and waits for its result."""
+        return async_to_sync(func)

@@ -1,0 +1,1 @@
+"""Thin edges that carry requests in and responses out."""

@@ -1,0 +1,502 @@
+"""Request and response: Werkzeug's types, computed on first use.
+
+`Request.__init__` stores the environ and nothing else: method, path, headers and the rest are
+read from it when asked for, and kept in the instance, where they may be assigned as ever. A
+`Response` made by the engine from ready bytes builds its `Headers` only if somebody looks.
+"""
+
+from __future__ import annotations
+
+import typing as t
+from io import BytesIO
+from urllib.parse import parse_qsl
+from urllib.parse import unquote
+
+from werkzeug.datastructures import EnvironHeaders
+from werkzeug.datastructures import Headers
+from werkzeug.exceptions import BadRequest
+from werkzeug.exceptions import ClientDisconnected
+from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import RequestEntityTooLarge
+from werkzeug.utils import get_content_type
+from werkzeug.wrappers import Request as _Request
+from werkzeug.wrappers import Response as _Response
+from werkzeug.wsgi import get_input_stream
+
+from .state import current_application
+
+if t.TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse
+    from _typeshed.wsgi import WSGIEnvironment
+    from werkzeug.routing import Rule
+
+
+class lazy:
+    """A value computed at its first access and kept in the instance's `__dict__`.
+
+    PERF: a non-data descriptor, so that later reads never come here; werkzeug's
+    `cached_property` is a data descriptor and pays a Python call on each read.
+    """
+
+    def __init__(self, compute: t.Callable[[t.Any], t.Any]) -> None:
+        self.compute = compute
+        self.name = compute.__name__
+        self.__doc__ = compute.__doc__
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self.name = name
+
+    def __get__(self, instance: t.Any, owner: type | None = None) -> t.Any:
+        if instance is None:
+            return self
+        value = instance.__dict__[self.name] = self.compute(instance)
+        return value
+
+
+def _text(environ: WSGIEnvironment, key: str) -> str:
+    """A path of the environ as text (PEP 3333: bytes that pose as latin-1)."""
+    value: str = environ.get(key) or ""
+    return value if value.isascii() else value.encode("latin1").decode(errors="replace")
+
+
+def parse_pairs(text: str) -> list[tuple[str, str]]:
+    """Name and value pairs of a query or urlencoded form; equals `urllib.parse.parse_qsl` as
+    Werkzeug calls it (blank values kept, undecodable bytes left percent-encoded)."""
+    if "%" in text:
+        if not text.isascii():
+            return parse_qsl(text, keep_blank_values=True, errors="werkzeug.url_quote")
+        pairs = []
+        for field in text.replace("+", " ").split("&"):
+            if field:
+                name, _, value = field.partition("=")
+                if "%" in field:
+                    name = unquote(name, errors="werkzeug.url_quote")
+                    value = unquote(value, errors="werkzeug.url_quote")
+                pairs.append((name, value))
+        return pairs
+    if "+" in text:
+        text = text.replace("+", " ")
+    # PERF: most queries and forms hold nothing to decode.
+    return [(name, value) for name, _, value in [f.partition("=") for f in text.split("&") if f]]
+
+
+# What must be Werkzeug's own for the short way of reading a body or form to be equivalent.
+_BODY_READERS = (
+    "stream",
+    "get_data",
+    "input_stream",
+    "content_length",
+    "want_form_data_parsed",
+    "make_form_data_parser",
+    "form_data_parser_class",
+    "_get_stream_for_parsing",
+    "_load_form_data",
+    "mimetype",
+    "is_json",
+)
+
+
+class Request(_Request):
+    """The request that views see as `erlen.request`; a subclass of Werkzeug's.
+
+    Limits on the body come from the application's configuration (`MAX_CONTENT_LENGTH`,
+    `MAX_FORM_MEMORY_SIZE`, `MAX_FORM_PARTS`) and can be set on a single request. Source: Flask,
+    "Incoming Request Data".
+    """
+
+    #: Replaced by the provider of the application when a context takes the request.
+    json_module: t.Any = None
+    #: The rule that matched; `None` before and without a match.
+    url_rule: Rule | None = None
+    #: Values of the URL's variables; `None` without a match.
+    view_args: dict[str, t.Any] | None = None
+    #: What matching raised, for `dispatch_request` to raise again.
+    routing_exception: HTTPException | None = None
+
+    _max_content_length: int | None = None
+    _max_form_memory_size: int | None = None
+    _max_form_parts: int | None = None
+
+    #: Called with the request when its form was parsed in debug mode without files.
+    _explain_missing_files: t.ClassVar[t.Callable[[t.Any], None] | None] = None
+    _reads_plainly: t.ClassVar[bool] = True
+
+    def __init_subclass__(cls, **kwargs: t.Any) -> None:
+        super().__init_subclass__(**kwargs)
+        cls._reads_plainly = all(
+            getattr(cls, name) is getattr(Request, name) for name in _BODY_READERS
+        )
+
+    def __init__(
+        self, environ: WSGIEnvironment, populate_request: bool = True, shallow: bool = False
+    ) -> None:
+        self.environ = environ
+        self.shallow = shallow
+        if populate_request and not shallow:
+            environ["werkzeug.request"] = self
+
+    if not t.TYPE_CHECKING:
+
+        @lazy
+        def method(self):
+            """The request method in capitals."""
+            return self.environ.get("REQUEST_METHOD", "GET").upper()
+
+        @lazy
+        def scheme(self):
+            """The scheme of the URL, such as `https`."""
+            return self.environ.get("wsgi.url_scheme", "http")
+
+        @lazy
+        def server(self):
+            """Address of the server: (host, port), or (socket path, None)."""
+            name = self.environ.get("SERVER_NAME")
+            if name is None:
+                return None
+            try:
+                return name, int(self.environ.get("SERVER_PORT", None))
+            except (TypeError, ValueError):
+                return name, None
+
+        @lazy
+        def root_path(self):
+            """Prefix under which the application is mounted, without a slash at its end."""
+            return _text(self.environ, "SCRIPT_NAME").rstrip("/")
+
+        @lazy
+        def path(self):
+            """The path behind `root_path`, with one slash in front."""
+            return "/" + _text(self.environ, "PATH_INFO").lstrip("/")
+
+        @lazy
+        def query_string(self):
+            """The raw query as bytes."""
+            return self.environ.get("QUERY_STRING", "").encode("latin1")
+
+        @lazy
+        def headers(self):
+            """The request's headers, a read-only view on the environ."""
+            return EnvironHeaders(self.environ)
+
+        @lazy
+        def remote_addr(self):
+            """Address of the client."""
+            return self.environ.get("REMOTE_ADDR")
+
+        @lazy
+        def args(self):
+            """Values of the query; the first one of a name by `[]`, all by `getlist`."""
+            raw = self.query_string
+            return self.parameter_storage_class(parse_pairs(raw.decode()) if raw else ())
+
+        @lazy
+        def stream(self):
+            """The body as a stream that ends where the body ends; consumed by reading."""
+            if "_cached_data" in self.__dict__:  # get_data took the short way and read it all
+                return BytesIO()
+            if self.shallow:
+                raise RuntimeError(
+                    "This request was created with 'shallow=True', reading"
+                    " from the input stream is disabled."
+                )
+            return get_input_stream(self.environ, max_content_length=self.max_content_length)
+
+    def _limit(self, own: int | None, key: str, outside: int | None) -> int | None:
+        if own is not None:
+            return own
+        app = current_application()
+        return outside if app is None else app.config[key]
+
+    @property
+    def max_content_length(self) -> int | None:
+        """Most bytes that are read of this request's body; beyond it, 413. `None`: unlimited."""
+        return self._limit(self._max_content_length, "MAX_CONTENT_LENGTH", None)
+
+    @max_content_length.setter
+    def max_content_length(self, value: int | None) -> None:
+        self._max_content_length = value
+
+    @property
+    def max_form_memory_size(self) -> int | None:
+        """Most bytes that a form field which is no file may have; beyond it, 413."""
+        return self._limit(self._max_form_memory_size, "MAX_FORM_MEMORY_SIZE", 500_000)
+
+    @max_form_memory_size.setter
+    def max_form_memory_size(self, value: int | None) -> None:
+        self._max_form_memory_size = value
+
+    @property  # type: ignore[override]
+    def max_form_parts(self) -> int | None:
+        """Most parts that a multipart form may have; beyond it, 413."""
+        return self._limit(self._max_form_parts, "MAX_FORM_PARTS", 1_000)
+
+    @max_form_parts.setter
+    def max_form_parts(self, value: int | None) -> None:
+        self._max_form_parts = value
+
+    @property
+    def endpoint(self) -> str | None:
+        """The endpoint of the rule that matched, else `None`."""
+        rule = self.url_rule
+        return None if rule is None else rule.endpoint  # type: ignore[no-any-return]
+
+    @property
+    def blueprint(self) -> str | None:
+        """Dotted name under which the blueprint of the matched endpoint is registered."""
+        endpoint = self.endpoint
+        if endpoint is None or "." not in endpoint:
+            return None
+        return endpoint[: endpoint.rindex(".")]
+
+    @property
+    def blueprints(self) -> list[str]:
+        """Names of that blueprint and those around it, the innermost first."""
+        name = self.blueprint
+        names = []
+        while name:
+            names.append(name)
+            name = name.rpartition(".")[0]
+        return names
+
+    def _read_body(self) -> bytes | None:
+        """The whole body by a declared length, or `None` where the long way must decide."""
+        environ = self.environ
+        declared = environ.get("CONTENT_LENGTH")
+        if not declared or not declared.isdigit() or not declared.isascii():
+            return None
+        if "HTTP_TRANSFER_ENCODING" in environ or self.shallow:
+            return None
+        length = int(declared)
+        limit = self.max_content_length
+        if limit is not None and length > limit:
+            raise RequestEntityTooLarge()
+        if length > 65_536:  # large ones are read in pieces as they come
+            return None
+        read = environ["wsgi.input"].read
+        body: bytes = read(length)
+        while len(body) < length:
+            piece = read(length - len(body))
+            if not piece:
+                if "wsgi.input_terminated" in environ:
+                    break
+                raise ClientDisconnected()
+            body += piece
+        return body
+
+    if not t.TYPE_CHECKING:
+
+        def get_data(self, cache=True, as_text=False, parse_form_data=False):
+            """The body as bytes, or text (UTF-8, faults replaced); kept unless `cache=False`.
+
+            With `parse_form_data` a form is parsed first and its bytes are not returned.
+            """
+            mine = self.__dict__
+            if "_cached_data" in mine:
+                body = mine["_cached_data"]
+            elif (
+                cache
+                and self._reads_plainly
+                and "stream" not in mine
+                and not (parse_form_data and self.environ.get("CONTENT_TYPE"))
+                and (body := self._read_body()) is not None
+            ):
+                mine["_cached_data"] = body
+            else:
+                return super().get_data(cache, as_text, parse_form_data)
+            return body.decode(errors="replace") if as_text else body
+
+        def get_json(self, force=False, silent=False, cache=True):
+            """The body parsed as JSON.
+
+            Raises 415 where the content type is not JSON (unless `force`) and 400 where the body
+            is not valid or nested beyond what the parser takes; `silent` gives `None` instead.
+            """
+            if (
+                cache
+                and self._reads_plainly
+                and "_cached_json" not in self.__dict__
+                and self.environ.get("CONTENT_TYPE") == "application/json"
+            ):
+                try:
+                    parsed = self.json_module.loads(self.get_data())
+                except (ValueError, RecursionError):
+                    pass  # told below, by the long way
+                else:
+                    self._cached_json = (parsed, parsed)
+                    return parsed
+            try:
+                return super().get_json(force, silent, cache)
+            except RecursionError:
+                if silent:
+                    return None
+                return self.on_json_loading_failed(ValueError("The JSON is nested too deeply."))
+
+    def _load_form_data(self) -> None:
+        """Parse the form once; afterwards `stream`, `form` and `files` are in the instance."""
+        mine = self.__dict__
+        if "form" in mine:
+            return
+        body = None
+        if (
+            self._reads_plainly
+            and self.environ.get("CONTENT_TYPE") == "application/x-www-form-urlencoded"
+            and "stream" not in mine
+        ):
+            body = self._cached_urlencoded()
+        if body is None:
+            super()._load_form_data()
+        else:
+            storage = self.parameter_storage_class
+            try:
+                pairs = parse_pairs(body.decode())
+            except UnicodeDecodeError:
+                pairs = []
+            mine["form"], mine["files"] = storage(pairs), storage()
+        explain = type(self)._explain_missing_files
+        if explain is not None and self.mimetype != "multipart/form-data" and not self.files:
+            app = current_application()
+            if app is not None and app.debug:
+                explain(self)
+
+    def _cached_urlencoded(self) -> bytes | None:
+        """Bytes of a small urlencoded body; `None` sends the caller the long way."""
+        declared = self.environ.get("CONTENT_LENGTH", "")
+        limit = self.max_form_memory_size
+        if not declared.isdigit() or (limit is not None and int(declared) > limit):
+            return None
+        mine = self.__dict__
+        if "_cached_data" in mine:
+            return mine["_cached_data"]  # type: ignore[no-any-return]
+        body = self._read_body()
+        if body is not None:
+            mine["stream"] = BytesIO()
+        return body
+
+    def on_json_loading_failed(self, e: ValueError | None) -> t.Any:
+        """Raise the 400 or 415 for a body that `get_json` refused; texts only in debug mode."""
+        try:
+            return super().on_json_loading_failed(e)
+        except BadRequest as told:
+            app = current_application()
+            if app is not None and app.debug:
+                raise
+            raise BadRequest() from told
+
+
+# What a subclass may change without being asked when a response is sent in short form.
+_SENDERS = (
+    "__init__",
+    "__call__",
+    "get_wsgi_response",
+    "get_wsgi_headers",
+    "get_app_iter",
+    "iter_encoded",
+    "set_data",
+    "close",
+    "headers",
+    "response",
+    "status",
+    "status_code",
+    "default_status",
+    "autocorrect_location_header",
+    "automatically_set_content_length",
+)
+
+
+class Response(_Response):
+    """The response that views return; a subclass of Werkzeug's with HTML as its default type.
+
+    Source: Flask, "Response Objects".
+    """
+
+    default_mimetype: str | None = "text/html"
+    json_module: t.Any = None
+    autocorrect_location_header = False
+
+    _sends_plainly: t.ClassVar[bool] = True
+
+    def __init_subclass__(cls, **kwargs: t.Any) -> None:
+        super().__init_subclass__(**kwargs)
+        cls._sends_plainly = all(getattr(cls, name) is getattr(Response, name) for name in _SENDERS)
+
+    if not t.TYPE_CHECKING:
+        _status = "200 OK"
+        _status_code = 200
+        direct_passthrough = False
+
+        @lazy
+        def headers(self):
+            """The response's headers."""
+            body, content_type = self._ready
+            return Headers(
+                [("Content-Type", content_type), ("Content-Length", str(len(body)))]
+            )
+
+        @lazy
+        def response(self):
+            """The body: a list of bytes, or any iterable for a streamed one."""
+            return [self._ready[0]]
+
+        @lazy
+        def _on_close(self):
+            return []
+
+    @classmethod
+    def _from_bytes(cls, body: bytes, mimetype: str | None = None) -> t.Any:
+        """A response of a ready body; with everything else as from the constructor."""
+        if not cls._sends_plainly:
+            return cls(body, mimetype=mimetype)
+        made = cls.__new__(cls)
+        if mimetype is None:
+            mimetype = cls.default_mimetype
+            if mimetype is None:
+                return cls(body)
+        made.__dict__["_ready"] = (
+            body,
+            _CONTENT_TYPES.get(mimetype) or get_content_type(mimetype, "utf-8"),
+        )
+        return made
+
+    @property
+    def max_cookie_size(self) -> int:  # type: ignore[override]
+        """Size in bytes beyond which a cookie warns (`MAX_COOKIE_SIZE`)."""
+        app = current_application()
+        return super().max_cookie_size if app is None else app.config["MAX_COOKIE_SIZE"]
+
+    def _send(
+        self, environ: WSGIEnvironment, start_response: StartResponse
+    ) -> t.Iterable[bytes]:
+        """`self(environ, start_response)`, in short form where that gives the same bytes.
+
+        PERF: a response that nobody touched needs no `Headers`; one with a plain list of
+        bytes needs neither their copy nor an iterator around the list.
+        """
+        mine = self.__dict__
+        if self._sends_plainly and environ["REQUEST_METHOD"] != "HEAD" and self._status_code >= 200:
+            if "_ready" in mine and "response" not in mine:
+                body, content_type = mine["_ready"]
+                status = self._status_code
+                if status != 204 and status != 304 and not mine.get("_on_close"):
+                    if "headers" not in mine:
+                        start_response(
+                            self._status,
+                            [("Content-Type", content_type), ("Content-Length", str(len(body)))],
+                        )
+                        return (body,)
+                    headers = mine["headers"].to_wsgi_list()
+                    length = str(len(body))
+                    if ("Content-Length", length) in headers:
+                        for name, _ in headers:
+                            if len(name) in (8, 16) and name.lower() in _LOCATIONS:
+                                return self(environ, start_response)
+                        start_response(self._status, headers)
+                        return (body,)
+        return self(environ, start_response)
+
+
+_LOCATIONS = frozenset({"location", "content-location"})
+_CONTENT_TYPES = {
+    "text/html": "text/html; charset=utf-8",
+    "text/plain": "text/plain; charset=utf-8",
+    "application/json": "application/json",
+}
