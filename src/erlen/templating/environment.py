@@ -1,0 +1,88 @@
+"""Jinja's environment and loader for an application with blueprints."""
+
+from __future__ import annotations
+
+import typing as t
+
+from jinja2 import BaseLoader as BaseLoader
+from jinja2 import Environment as _Environment
+from jinja2 import Template as Template
+from jinja2 import TemplateNotFound as TemplateNotFound
+
+BaseEnvironment = _Environment
+
+if t.TYPE_CHECKING:
+    from ..app import Erlen
+    from ..scaffold import Scaffold
+
+    Source = tuple[str, str | None, t.Callable[[], bool] | None]
+
+
+class Environment(BaseEnvironment):
+    """A Jinja environment that knows its application.
+
+    :param options: as for Jinja's; `loader` is the application's unless given
+    """
+
+    def __init__(self, app: Erlen, **options: t.Any) -> None:
+        if "loader" not in options:
+            options["loader"] = app.create_global_jinja_loader()
+        super().__init__(**options)
+        self.app = app
+
+
+class DispatchingJinjaLoader(BaseLoader):
+    """Looks in the application's templates, then in each blueprint's, in order of registration."""
+
+    def __init__(self, app: Erlen) -> None:
+        self.app = app
+
+    def _iter_loaders(self, template: str) -> t.Iterator[tuple[Scaffold, BaseLoader]]:
+        for owner in (self.app, *self.app.iter_blueprints()):
+            if (loader := owner.jinja_loader) is not None:
+                yield owner, loader
+
+    def _attempts(
+        self, environment: BaseEnvironment, template: str
+    ) -> t.Iterator[tuple[BaseLoader, Scaffold, Source | None]]:
+        for owner, loader in self._iter_loaders(template):
+            try:
+                yield loader, owner, loader.get_source(environment, template)
+            except TemplateNotFound:
+                yield loader, owner, None
+
+    def get_source(
+        self, environment: BaseEnvironment, template: str
+    ) -> tuple[str, str | None, t.Callable[[], bool] | None]:
+        """Text, file name and freshness check of a template; logged with EXPLAIN_TEMPLATE_LOADING.
+
+        :raises jinja2.TemplateNotFound: if no loader has it
+        """
+        explain = self.app.config["EXPLAIN_TEMPLATE_LOADING"]
+        find = self._get_source_explained if explain else self._get_source_fast
+        return find(environment, template)
+
+    def _get_source_fast(
+        self, environment: BaseEnvironment, template: str
+    ) -> tuple[str, str | None, t.Callable[[], bool] | None]:
+        for _, _, source in self._attempts(environment, template):
+            if source is not None:
+                return source
+        raise TemplateNotFound(template)
+
+    def _get_source_explained(
+        self, environment: BaseEnvironment, template: str
+    ) -> tuple[str, str | None, t.Callable[[], bool] | None]:
+        from ..debughelpers import explain_template_loading_attempts
+
+        attempts = list(self._attempts(environment, template))
+        explain_template_loading_attempts(self.app, template, attempts)
+        for _, _, source in attempts:
+            if source is not None:
+                return source
+        raise TemplateNotFound(template)
+
+    def list_templates(self) -> list[str]:
+        """The names of all templates."""
+        names = {n for _, loader in self._iter_loaders("") for n in loader.list_templates()}
+        return list(names)
