@@ -100,7 +100,8 @@ def measure(
 
 
 def falcon_is_compiled() -> bool:
-    spec = find_spec("falcon.request")
+    """Whether Falcon's wheel brought its compiled parts."""
+    spec = find_spec("falcon.cyutil.uri") if find_spec("falcon") else None
     return bool(spec and spec.origin and not spec.origin.endswith(".py"))
 
 
