@@ -285,8 +285,12 @@ class RequestContext:
     def match_request(self) -> None:
         """Match the URL; a failure is kept as `request.routing_exception`."""
         request = self.request
+        found = self._found
         try:
-            found = self._found or self.url_adapter.match(return_rule=True)  # type: ignore[union-attr]
+            if isinstance(found, HTTPException):
+                raise found
+            if found is None:
+                found = self.url_adapter.match(return_rule=True)  # type: ignore[union-attr]
         except HTTPException as failure:
             request.routing_exception = failure
         else:

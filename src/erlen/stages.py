@@ -72,8 +72,8 @@ class Stages(Scaffold):
     def _builtin_class(self) -> type:
         raise NotImplementedError
 
-    def _plan_for_rule(self, program: Program, rule: Rule | None) -> Plan:
-        return plan_for_rule(program, rule)
+    def _plan_for_rule(self, program: Program, rule: Rule | None, index: int = -1) -> Plan:
+        return plan_for_rule(program, rule, index)
 
     def prepare(self) -> None:
         """Compile everything now, instead of at the first request.

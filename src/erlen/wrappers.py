@@ -201,6 +201,11 @@ class Request(_Request):
                 )
             return get_input_stream(self.environ, max_content_length=self.max_content_length)
 
+    def close(self) -> None:
+        """Close the files of the form, if it was parsed."""
+        if self.__dict__.get("files"):
+            super().close()
+
     def _limit(self, own: int | None, key: str, outside: int | None) -> int | None:
         if own is not None:
             return own
@@ -419,6 +424,9 @@ class Response(_Response):
         super().__init_subclass__(**kwargs)
         cls._sends_plainly = all(getattr(cls, name) is getattr(Response, name) for name in _SENDERS)
 
+    #: Body and content type of a response that the engine made of them.
+    _ready: tuple[bytes, str]
+
     if not t.TYPE_CHECKING:
         _status = "200 OK"
         _status_code = 200
@@ -446,15 +454,12 @@ class Response(_Response):
         """A response of a ready body; with everything else as from the constructor."""
         if not cls._sends_plainly:
             return cls(body, mimetype=mimetype)
-        made = cls.__new__(cls)
         if mimetype is None:
             mimetype = cls.default_mimetype
             if mimetype is None:
                 return cls(body)
-        made.__dict__["_ready"] = (
-            body,
-            _CONTENT_TYPES.get(mimetype) or get_content_type(mimetype, "utf-8"),
-        )
+        made = cls.__new__(cls)
+        made._ready = (body, get_content_type(mimetype, "utf-8"))
         return made
 
     @property
@@ -495,8 +500,3 @@ class Response(_Response):
 
 
 _LOCATIONS = frozenset({"location", "content-location"})
-_CONTENT_TYPES = {
-    "text/html": "text/html; charset=utf-8",
-    "text/plain": "text/plain; charset=utf-8",
-    "application/json": "application/json",
-}

@@ -439,17 +439,20 @@ def _idle_greenlet() -> tuple[list[t.Any], t.Any]:
 
         worker = greenlet(_perform_calls, here)
         worker._erlen_bridge = True
+        worker.switch()
     # The task's own context, not a copy: tokens stay valid on both sides.
     worker.gr_context = here.gr_context
     return pool, worker
 
 
-def _perform_calls(call: _Call[t.Any] | None) -> t.Any:
-    """The body of a pooled greenlet: a call, a rest, the next call, until it is handed None."""
-    while call is not None:
+def _perform_calls() -> t.Any:
+    """The body of a pooled greenlet: rests until it is handed a call, and ends when handed None.
+
+    The first switch to it hands nothing over: a greenlet keeps its first arguments for its life.
+    """
+    while (call := t.cast("t.Any", _getcurrent)().parent.switch(_FINISHED)) is not None:
         call.perform()
-        call = None
-        call = t.cast("t.Any", _getcurrent)().parent.switch(_FINISHED)
+        del call
     return _FINISHED
 
 

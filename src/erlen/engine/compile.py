@@ -15,6 +15,7 @@ from .plan import Plan
 from .plan import Program
 from .registry import fingerprint
 from .registry import foreign
+from .respond import quick_response
 from .routing import Map
 from .routing import Matcher
 from .routing import compile_matcher
@@ -48,7 +49,7 @@ _STAGES: dict[str, tuple[str, t.Callable[..., t.Any], t.Callable[[t.Any], t.Any]
     ),
     "make_response": (
         "make_response",
-        pipeline.make_response,
+        quick_response,
         lambda app: lambda program, rv: app.make_response(rv),
     ),
     "process": (
@@ -79,6 +80,7 @@ _STAGES: dict[str, tuple[str, t.Callable[..., t.Any], t.Callable[[t.Any], t.Any]
 }
 # Methods that the engine may go around only while they are the built-in ones.
 _CONTEXT_STAGES = ("request_context", "app_context", "create_url_adapter")
+_END_STAGES = ("do_teardown_request", "do_teardown_appcontext")
 _OTHER_STAGES = ("ensure_sync", "async_to_sync", "do_teardown_appcontext")
 _WATCHED = (
     "view_functions",
@@ -126,10 +128,19 @@ def compile_program(app: t.Any, builtin: type) -> Program:
         and issubclass(request_class, Request)
         and not app.subdomain_matching
         and config["TRUSTED_HOSTS"] is None
+        and request_class.trusted_hosts is None
         and type(app.url_map) is Map
     )
-    program.plain_response = issubclass(app.response_class, Response)
-    program.plain_json = plain_provider(app.json)
+    program.plain_request = request_class.__init__ is Request.__init__ and (
+        request_class.__new__ is object.__new__
+    )
+    program.plain_end = program.overridden.isdisjoint(_END_STAGES) and (
+        getattr(request_class, "close", None) is Request.close
+    )
+    response_class = app.response_class
+    program.plain_response = issubclass(response_class, Response)
+    program.plain_types = program.plain_response and response_class._sends_plainly
+    program.json_body = app.json._response_body if plain_provider(app.json) else None
     program.late_session = type(app.session_interface) is SecureCookieSessionInterface
     if program.plain_context:
         program.matcher = _matcher(app.url_map)
@@ -153,12 +164,16 @@ def _matcher(url_map: Map) -> Matcher:
     return kept[1]  # type: ignore[no-any-return]
 
 
-def plan_for_rule(program: Program, rule: Rule | None) -> Plan:
-    """The plan for a rule, or for requests that match none."""
+def plan_for_rule(program: Program, rule: Rule | None, index: int = -1) -> Plan:
+    """The plan for a rule, or for requests that match none; `index` is its matcher entry's."""
     plan = program.plans_by_rule.get(id(rule))
     if plan is None:
         # The plan holds its rule, so that the id stays the rule's.
         plan = program.plans_by_rule[id(rule)] = _compile_plan(program, rule)
+    if index >= 0:
+        program.plans[index] = plan
+    if rule is None:
+        program.no_match = plan
     return plan
 
 
@@ -212,6 +227,17 @@ def _compile_plan(program: Program, rule: Rule | None) -> Plan:
     plan.hooked = bool(
         plan.url_values or plan.before or "preprocess_request" in program.overridden
     )
+    plan.is_direct = (
+        view is not None
+        and not plan.hooked
+        and program.plain_request
+        and "dispatch_request" not in program.overridden
+    )
+    plan.is_final = (
+        not plan.after
+        and program.late_session
+        and "process_response" not in program.overridden
+    )
     return plan
 
 
@@ -227,7 +253,7 @@ def prepare(program: Program) -> None:
     """Compile the plans of all rules now."""
     if program.matcher is not None:
         for entry in program.matcher.entries:
-            program.plans[entry.index] = plan_for_rule(program, entry.rule)
+            plan_for_rule(program, entry.rule, entry.index)
     for rule in program.app.url_map.iter_rules():
         plan_for_rule(program, rule)
     plan_for_rule(program, None)

@@ -25,6 +25,8 @@ class Plan:
         "endpoint",
         "has_async",
         "hooked",
+        "is_direct",
+        "is_final",
         "provides_options",
         "rule",
         "sources",
@@ -47,6 +49,10 @@ class Plan:
         self.has_async = False
         #: Whether anything runs between the match and the view.
         self.hooked = False
+        #: Whether the view can be called right after the match.
+        self.is_direct = False
+        #: Whether nothing follows the view, if the session was not used.
+        self.is_final = False
         #: (step, blueprint or None, function as registered), in order.
         self.sources: list[tuple[str, str | None, Function]] = []
 
@@ -65,13 +71,17 @@ class Program:
         "handle_user_exception",
         "hosts",
         "late_session",
+        "json_body",
         "make_response",
         "matcher",
+        "no_match",
         "overridden",
         "plain_app_context",
         "plain_context",
-        "plain_json",
+        "plain_end",
+        "plain_request",
         "plain_response",
+        "plain_types",
         "plans",
         "plans_by_rule",
         "preprocess",
@@ -93,6 +103,14 @@ class Program:
     teardown: Function
     #: Whether `app_context` is the built-in one, so that its object need not be made.
     plain_app_context: bool
+    #: Whether the constructor of requests is the built-in one.
+    plain_request: bool
+    #: Whether nobody replaced what tears contexts down.
+    plain_end: bool
+    #: The built-in provider's way from data to a body, `None` where it is not the built-in one.
+    json_body: t.Callable[[t.Any], bytes] | None
+    #: Whether responses can be made of bytes without their constructor.
+    plain_types: bool
 
     def __init__(self, app: t.Any) -> None:
         self.app = app
@@ -102,6 +120,8 @@ class Program:
         self.matcher: Matcher | None = None
         #: By the index of the matcher's entries.
         self.plans: list[Plan | None] = []
+        #: The plan of requests that match no rule.
+        self.no_match: Plan | None = None
         #: By the id of the rule.
         self.plans_by_rule: dict[int, Plan] = {}
         #: `Host` headers that `create_url_adapter` has accepted; bounded.
@@ -109,7 +129,6 @@ class Program:
         #: Built-in contexts, types and matching.
         self.plain_context = False
         self.plain_response = False
-        self.plain_json = False
         #: Whether nobody can tell that the session is opened at its first use.
         self.late_session = False
         #: Registries that cannot tell of their changes, and what they held when compiled.

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import typing as t
 from collections.abc import Iterator
+from functools import lru_cache
 
 from werkzeug.datastructures import Headers
+from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Response as BaseResponse
 
 from ..state import current
@@ -33,23 +35,54 @@ _TUPLE_FORMS = (
 def quick_response(program: Program, rv: t.Any) -> Response:
     """`make_response` for the common types, told apart by their exact class."""
     kind = rv.__class__
-    if program.plain_response:
-        cls = program.app.response_class
+    cls = program.app.response_class
+    if kind is cls:
+        return rv  # type: ignore[no-any-return]
+    if program.plain_types:
         if kind is str:
-            return cls._from_bytes(rv.encode())  # type: ignore[no-any-return]
-        if kind is dict or kind is list:
-            if program.plain_json:
-                provider = program.app.json
-                return cls._from_bytes(  # type: ignore[no-any-return]
-                    provider._response_body(rv), provider.mimetype
-                )
-        elif kind is cls:
-            return rv  # type: ignore[no-any-return]
+            content_type = _CONTENT_TYPES.get(cls.default_mimetype)
+            if content_type is not None:
+                made = cls.__new__(cls)
+                made._ready = (rv.encode(), content_type)
+                return made  # type: ignore[no-any-return]
+        elif kind is dict or kind is list:
+            to_body = program.json_body
+            if to_body is not None and program.app.json.mimetype == "application/json":
+                made = cls.__new__(cls)
+                made._ready = (to_body(rv), "application/json")
+                return made  # type: ignore[no-any-return]
         elif kind is tuple and len(rv) == 2 and rv[1].__class__ is int:
-            response = quick_response(program, rv[0])
-            response.status_code = rv[1]
-            return response
+            if rv[0].__class__ in _SIMPLE:
+                made = quick_response(program, rv[0])
+                made.status_code = rv[1]
+                return made
+        elif isinstance(rv, HTTPException) and _is_plain_error(kind):
+            return _error_page(cls, rv)
     return program.app.make_response(rv)  # type: ignore[no-any-return]
+
+
+_SIMPLE = (str, dict, list)
+_CONTENT_TYPES = {
+    "text/html": "text/html; charset=utf-8",
+    "text/plain": "text/plain; charset=utf-8",
+}
+
+
+@lru_cache(maxsize=256)
+def _is_plain_error(kind: type[HTTPException]) -> bool:
+    """Whether errors of a class are answered by Werkzeug's own page, headers and status."""
+    return all(
+        getattr(kind, name) is getattr(HTTPException, name)
+        for name in ("__call__", "get_response", "get_body", "get_headers")
+    )
+
+
+def _error_page(cls: type[Response], error: HTTPException) -> Response:
+    """What `force_type` makes of an error by calling it as an application, without the call."""
+    if error.response is not None:
+        return cls.force_type(error.response, _environ())
+    environ = _environ()
+    return cls(error.get_body(environ), status=error.code, headers=error.get_headers(environ))
 
 
 def _unpack(rv: t.Any) -> tuple[t.Any, t.Any, t.Any]:

@@ -27,7 +27,7 @@ from werkzeug.routing import ValidationError
 if t.TYPE_CHECKING:
     from werkzeug.routing.matcher import State
 
-__all__ = ["Entry", "Map", "Matcher", "Rule", "compile_matcher"]
+__all__ = ["MISSING", "Entry", "Map", "Matcher", "Rule", "compile_matcher"]
 
 
 class Map(_Map):
@@ -61,6 +61,8 @@ class Entry:
 
 Value = t.Any
 Hit = tuple[Entry, dict[str, Value]]
+#: The answer where no rule has a path of this form, for any method.
+MISSING: t.Any = object()
 Convert = t.Callable[[str], Value]
 # An entry of `None` says: a path of this form is for Werkzeug to decide.
 Candidate = tuple[t.Callable[[str], "re.Match[str] | None"], "Entry | None"]
@@ -141,15 +143,17 @@ class Matcher:
     def __init__(self) -> None:
         self.entries: list[Entry] = []
         self.static: dict[str, dict[str, Entry]] = {}
+        self.static_paths: set[str] = set()
         self.undecided: set[str] = set()
         self.tree: Node = ()
 
     def find(self, method: str, path: str) -> Hit | None:
-        """The entry and fresh values for a path, or `None` where Werkzeug must decide."""
+        """The entry and fresh values for a path, `MISSING` where no rule has such a path, or
+        `None` where Werkzeug must decide."""
         paths = self.static.get(method)
         if paths is not None and path in paths:
             return paths[path], {}
-        if path in self.undecided or "//" in path or not path.isascii():
+        if path in self.undecided or not self.entries or "//" in path or not path.isascii():
             return None
         node: t.Any = self.tree
         start = 1
@@ -161,6 +165,7 @@ class Matcher:
             else:
                 node = node.get(path[start:end]) or node[None]
                 start = end + 1
+        wrong_method = False
         for fits, entry in node:
             match = fits(path)
             if match is not None:
@@ -168,7 +173,10 @@ class Matcher:
                     return None
                 if entry.methods is None or method in entry.methods:
                     return self._values(entry, match)
-        return None
+                wrong_method = True
+        if wrong_method or path in self.static_paths:
+            return None
+        return MISSING  # type: ignore[no-any-return]
 
     @staticmethod
     def _values(entry: Entry, match: re.Match[str]) -> Hit | None:
@@ -226,9 +234,7 @@ def compile_matcher(url_map: Map) -> Matcher:
     for way in _ways(top, (), ""):
         rule = way.rule
         if rule is not None:
-            if rule.websocket:
-                continue
-            if rule.redirect_to is not None or rule.alias or rule.endpoint in with_defaults:
+            if rule.websocket or rule.redirect_to is not None or rule.alias or rule.endpoint in with_defaults:
                 way = _Path(way.segments, way.pattern, None)
             else:
                 entry = entries.get(id(rule))
@@ -244,6 +250,7 @@ def compile_matcher(url_map: Map) -> Matcher:
         if way.rule is None:
             made.undecided.add(path)
         elif path not in made.undecided:
+            made.static_paths.add(path)
             for method in way.rule.methods or _EVERY_METHOD:
                 made.static.setdefault(method, {}).setdefault(path, entries[id(way.rule)])
     made.tree = _node(dynamic, entries, 0) if dynamic else ()

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
-
 import typing as t
 
-from ..ctx import RequestContext
+from werkzeug.exceptions import NotFound
 
+from ..ctx import RequestContext
+from ..engine.routing import MISSING
+from ..signals import appcontext_popped
+from ..signals import appcontext_pushed
+from ..signals import appcontext_tearing_down
+from ..signals import request_tearing_down
+from ..state import NOTHING
+from ..state import current
 
 if t.TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse
@@ -20,41 +27,47 @@ _MOST_HOSTS = 256
 def open_context(program: Program, environ: WSGIEnvironment) -> RequestContext:
     """A context for the environ, not pushed; matched already where the matcher could."""
     host = environ.get("HTTP_HOST")
-    if (
-        program.plain_context
-        and host in program.hosts
-        and "HTTP_UPGRADE" not in environ
-        and program.matcher is not None
-    ):
+    matcher = program.matcher
+    if matcher is not None and host in program.hosts and "HTTP_UPGRADE" not in environ:
         path = environ.get("PATH_INFO")
         if path and path[0] == "/":
-            hit = program.matcher.find(environ["REQUEST_METHOD"], path)
+            hit = matcher.find(environ["REQUEST_METHOD"], path)
             if hit is not None:
-                return _matched(program, environ, *hit)
-    app = program.app
-    ctx: RequestContext = app.request_context(environ)
-    if host and program.plain_context and ctx.url_adapter is not None:
+                return _matched(program, environ, hit)
+    ctx: RequestContext = program.app.request_context(environ)
+    if host and matcher is not None and ctx.url_adapter is not None:
+        # `create_url_adapter` took this host: it need not be asked again.
         if len(program.hosts) >= _MOST_HOSTS:
             program.hosts.clear()
         program.hosts.add(host)
     return ctx
 
 
-def _matched(
-    program: Program, environ: WSGIEnvironment, entry: t.Any, values: dict[str, t.Any]
-) -> RequestContext:
+def _matched(program: Program, environ: WSGIEnvironment, hit: t.Any) -> RequestContext:
     """What `request_context` and `match_request` make together, for a path that was found."""
     app = program.app
-    plan = program.plans[entry.index]
-    if plan is None:
-        plan = program.plans[entry.index] = app._plan_for_rule(program, entry.rule)
     ctx = RequestContext.__new__(RequestContext)
     ctx.app = app
-    ctx.request = request = app.request_class(environ)
+    cls = app.request_class
+    if program.plain_request:  # PERF: its constructor does no more than this
+        ctx.request = request = cls.__new__(cls)
+        request.environ = environ
+        request.shallow = False
+        environ["werkzeug.request"] = request
+    else:
+        ctx.request = request = cls(environ)
     request.json_module = app.json
-    ctx._cv_tokens = []
     ctx._program = program
-    ctx._plan = plan
+    if hit is MISSING:
+        ctx._plan = program.no_match or app._plan_for_rule(program, None)
+        if program.late_session:
+            request.routing_exception = NotFound()
+            ctx._matched = True
+        else:
+            ctx._found = NotFound()
+        return ctx
+    entry, values = hit
+    ctx._plan = program.plans[entry.index] or app._plan_for_rule(program, entry.rule, entry.index)
     if program.late_session:
         request.url_rule = entry.rule
         request.view_args = values
@@ -66,12 +79,18 @@ def _matched(
 
 def serve(app: t.Any, environ: WSGIEnvironment, start_response: StartResponse) -> t.Any:
     """Serve one request: `wsgi_app` as built in."""
-    program: Program = app._current_program()
+    program: Program = app._program
+    if program is None or program.foreign:
+        program = app._current_program()
     ctx = open_context(program, environ)
     error: BaseException | None = None
     try:
         try:
-            ctx.push()
+            if ctx._matched and current.get() is NOTHING and not appcontext_pushed.receivers:
+                ctx._is_new = False
+                ctx._cv_tokens = [(current.set((None, ctx)), None)]
+            else:
+                ctx.push()
             response = program.full_dispatch(program, ctx)
         except Exception as raised:
             error = raised
@@ -79,14 +98,38 @@ def serve(app: t.Any, environ: WSGIEnvironment, start_response: StartResponse) -
         except BaseException as raised:
             error = raised
             raise
-        send = getattr(response, "_send", response)
-        return send(environ, start_response)
+        if program.plain_response and response.__class__ is app.response_class:
+            return response._send(environ, start_response)
+        return response(environ, start_response)
     finally:
         if "werkzeug.debug.preserve_context" in environ:
             _preserve(environ["werkzeug.debug.preserve_context"])
         if error is not None and app.should_ignore_error(error):
             error = None
-        ctx.pop(error)
+        if program.plain_end and program is app._program and _ends_silently(ctx):
+            environ["werkzeug.request"] = None
+            current.reset(ctx._cv_tokens.pop()[0])
+        else:
+            ctx.pop(error)
+
+
+def _ends_silently(ctx: RequestContext) -> bool:
+    """Whether popping the context would call nobody. PERF: true of most requests."""
+    own = ctx.__dict__
+    tokens = ctx._cv_tokens
+    return (
+        len(tokens) == 1
+        and tokens[0][1] is None
+        and current.get() == (None, ctx)
+        and ctx._plan is not None
+        and not ctx._plan.teardown
+        and not ctx.app.teardown_appcontext_funcs
+        and "_own_app_context" not in own
+        and "files" not in ctx.request.__dict__
+        and not request_tearing_down.receivers
+        and not appcontext_tearing_down.receivers
+        and not appcontext_popped.receivers
+    )
 
 
 def _preserve(keep: t.Callable[[t.Any], t.Any]) -> None:
@@ -96,6 +139,3 @@ def _preserve(keep: t.Callable[[t.Any], t.Any]) -> None:
 
     keep(_cv_app.get())
     keep(_cv_request.get())
-
-
-
