@@ -1,6 +1,6 @@
 """Waiting for a coroutine from sync code, with one primitive: :func:`await_`.
 
-The pipeline is plain sync code; what it has to wait for goes through here. Where it runs decides how:
+The pipeline is plain sync code; what it has to wait for goes through here. The place decides how:
 
 - on a thread without a running loop (WSGI, scripts, tests), on an event loop kept for the thread;
 - under :func:`run` (ASGI), in a pooled greenlet: the coroutine is stepped where it is called, and
@@ -82,7 +82,8 @@ def is_coroutine_function(obj: object) -> bool:
 
     while isinstance(obj, functools.partial):
         obj = obj.func
-    return iscoroutinefunction(obj) or iscoroutinefunction(getattr(type(obj), "__call__", None))
+    method = getattr(type(obj), "__call__", None)  # noqa: B004
+    return iscoroutinefunction(obj) or iscoroutinefunction(method)
 
 
 async def _awaiting(awaitable: Awaitable[T]) -> T:
@@ -121,7 +122,7 @@ def _await_on_kept_loop(awaitable: Awaitable[T]) -> T:
 
 
 class _ThreadLoops:
-    """The event loops of one thread that wait for work: one, or several where greenlets share it."""
+    """The idle event loops of one thread: one, or several where greenlets share it."""
 
     def __init__(self) -> None:
         self.idle: list[_KeptLoop] = []
