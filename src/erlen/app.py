@@ -15,42 +15,25 @@ from urllib.parse import quote
 
 from werkzeug.datastructures import ImmutableDict
 from werkzeug.exceptions import Aborter
-from werkzeug.routing import BuildError
-from werkzeug.routing import MapAdapter
-from werkzeug.routing import Rule
+from werkzeug.routing import BuildError, MapAdapter, Rule
 from werkzeug.wsgi import get_host
 
 from . import json as _json
 from . import typing as ft
-from .config import Config
-from .config import ConfigAttribute
+from .config import Config, ConfigAttribute
 from .ctx import _AppCtxGlobals
-from .engine.registry import HookDict
-from .engine.registry import ViewDict
+from .engine.registry import HookDict, ViewDict
 from .engine.routing import Map
 from .errors import SetupError
-from .globals import _cv_app
-from .globals import _cv_request
-from .globals import g
-from .globals import request
-from .globals import session
-from .helpers import get_debug_flag
-from .helpers import get_flashed_messages
-from .json.provider import DefaultJSONProvider
-from .json.provider import JSONProvider
-from .paths import caller_place
-from .paths import find_instance_path
-from .paths import find_source
-from .scaffold import Scaffold
-from .scaffold import _endpoint_from_view_func
-from .scaffold import setupmethod
-from .sessions import SecureCookieSessionInterface
-from .sessions import SessionInterface
+from .globals import _cv_app, _cv_request, g, request, session
+from .helpers import get_debug_flag, get_flashed_messages
+from .json.provider import DefaultJSONProvider, JSONProvider
+from .paths import caller_place, find_instance_path, find_source
+from .scaffold import Scaffold, _endpoint_from_view_func, setupmethod
+from .sessions import SecureCookieSessionInterface, SessionInterface
 from .stages import Stages
 from .templating import _default_template_ctx_processor
-from .wrappers import Request
-from .wrappers import Response
-from .wrappers import lazy
+from .wrappers import Request, Response, lazy
 
 if t.TYPE_CHECKING:
     import logging
@@ -58,10 +41,8 @@ if t.TYPE_CHECKING:
     from werkzeug.wrappers import Response as BaseResponse
 
     from .blueprints import Blueprint
-    from .templating import DispatchingJinjaLoader
-    from .templating import Environment
-    from .testing import FlaskClient
-    from .testing import FlaskCliRunner
+    from .templating import DispatchingJinjaLoader, Environment
+    from .testing import FlaskClient, FlaskCliRunner
 
 T_shell_context_processor = t.TypeVar(
     "T_shell_context_processor", bound=ft.ShellContextProcessorCallable
@@ -137,7 +118,7 @@ class Erlen(Stages):
         jinja_environment = _TemplateEnvironmentClass()
 
     testing = ConfigAttribute[bool]("TESTING")
-    secret_key = ConfigAttribute[t.Union[str, bytes, None]]("SECRET_KEY")
+    secret_key = ConfigAttribute[str | bytes | None]("SECRET_KEY")
     permanent_session_lifetime = ConfigAttribute[timedelta](
         "PERMANENT_SESSION_LIFETIME",
         get_converter=_make_timedelta,  # type: ignore[arg-type]
@@ -349,13 +330,16 @@ class Erlen(Stages):
         self, resource: str, mode: str = "rb", encoding: str | None = None
     ) -> t.IO[t.AnyStr]:
         """Open a file below `root_path` for reading (modes `r`, `rt`, `rb`)."""
-        return self._open_below(self.root_path, resource, mode, encoding, {"r", "rt", "rb"})
+        return self._open_for_reading(resource, mode, encoding)
 
     def open_instance_resource(
         self, resource: str, mode: str = "rb", encoding: str | None = "utf-8"
     ) -> t.IO[t.AnyStr]:
         """Open a file below `instance_path`, also for writing."""
-        return self._open_below(self.instance_path, resource, mode, encoding, _EveryMode())
+        path = os.path.join(self.instance_path, resource)
+        return t.cast(
+            "t.IO[t.AnyStr]", open(path, mode, encoding=None if "b" in mode else encoding)
+        )
 
     # Registering
 
@@ -416,7 +400,9 @@ class Erlen(Stages):
                 )
             self.view_functions[endpoint] = view_func
 
-    def _named(self, register: t.Callable[..., None], name: str | None) -> t.Callable[[t.Any], t.Any]:
+    def _named(
+        self, register: t.Callable[..., None], name: str | None
+    ) -> t.Callable[[t.Any], t.Any]:
         def decorate(f: t.Any) -> t.Any:
             register(f, name=name)
             return f
@@ -638,11 +624,6 @@ class Erlen(Stages):
         from .testing import FlaskCliRunner
 
         return (self.test_cli_runner_class or FlaskCliRunner)(self, **kwargs)
-
-
-class _EveryMode:
-    def __contains__(self, mode: str) -> bool:
-        return True
 
 
 _IN_FRAGMENT = "%!#$&'()*+,/:;=?@"

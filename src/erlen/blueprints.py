@@ -10,17 +10,20 @@ import typing as t
 from functools import update_wrapper
 
 from . import typing as ft
-from .scaffold import Scaffold
-from .scaffold import T_after_request
-from .scaffold import T_before_request
-from .scaffold import T_error_handler
-from .scaffold import T_teardown
-from .scaffold import T_template_context_processor
-from .scaffold import T_url_defaults
-from .scaffold import T_url_value_preprocessor
-from .scaffold import _endpoint_from_view_func
-from .scaffold import _sentinel
-from .scaffold import setupmethod
+from .scaffold import (
+    Scaffold,
+    T_after_request,
+    T_before_request,
+    T_error_handler,
+    T_teardown,
+    T_template_context_processor,
+    T_url_defaults,
+    T_url_value_preprocessor,
+    _append,
+    _endpoint_from_view_func,
+    _sentinel,
+    setupmethod,
+)
 
 if t.TYPE_CHECKING:
     from .app import Erlen
@@ -82,7 +85,8 @@ class BlueprintSetupState:
         if "defaults" in options:
             defaults = {**defaults, **options.pop("defaults")}
         self.app.add_url_rule(
-            t.cast("str", _below(self.url_prefix, rule or None)) if self.url_prefix is not None
+            t.cast("str", _below(self.url_prefix, rule or None))
+            if self.url_prefix is not None
             else rule,
             ".".join((self.name_prefix, self.name, endpoint)).lstrip("."),
             view_func,
@@ -140,7 +144,7 @@ class Blueprint(Scaffold):
         self, resource: str, mode: str = "rb", encoding: str | None = "utf-8"
     ) -> t.IO[t.AnyStr]:
         """Open a file below `root_path` for reading (modes `r`, `rt`, `rb`)."""
-        return self._open_below(self.root_path, resource, mode, encoding, {"r", "rt", "rb"})
+        return self._open_for_reading(resource, mode, encoding)
 
     # Registration
 
@@ -272,7 +276,7 @@ class Blueprint(Scaffold):
         self.record_once(lambda state: register(state.app))
 
     def _for_all(self, registry: str, f: t.Any) -> t.Any:
-        self._on_app(lambda app: getattr(app, registry).setdefault(None, []).append(f))
+        self._on_app(lambda app: _append(getattr(app, registry), f))
         return f
 
     @setupmethod

@@ -14,9 +14,7 @@ from functools import update_wrapper
 
 from werkzeug.exceptions import HTTPException
 
-from .signals import appcontext_popped
-from .signals import appcontext_pushed
-from .signals import appcontext_tearing_down
+from .signals import appcontext_popped, appcontext_pushed, appcontext_tearing_down
 from .state import current
 from .wrappers import lazy
 
@@ -184,9 +182,7 @@ def _leave(ctx: t.Any, found: t.Any, token: t.Any) -> None:
     current.reset(token)
     if found is not ctx:
         kind = "request" if isinstance(ctx, RequestContext) else "app"
-        raise AssertionError(
-            f"Popped wrong {kind} context. ({found!r} instead of {ctx!r})"
-        )
+        raise AssertionError(f"Popped wrong {kind} context. ({found!r} instead of {ctx!r})")
 
 
 class RequestContext:
@@ -306,11 +302,7 @@ class RequestContext:
         brought: AppContext | None = None
         if app_ctx is None or app_ctx.app is not app:
             app_ctx = None
-            if (
-                appcontext_pushed.receivers
-                or not program.plain_app_context
-                or not self._is_new
-            ):
+            if appcontext_pushed.receivers or not program.plain_app_context or not self._is_new:
                 app_ctx = brought = app.app_context()
                 brought.push()
         self._is_new = False

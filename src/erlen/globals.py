@@ -10,17 +10,13 @@ import typing as t
 
 from werkzeug.local import LocalProxy
 
-from .state import NOTHING
-from .state import Current
-from .state import current
+from .state import NOTHING, Current, current
 
 if t.TYPE_CHECKING:
     from contextvars import Token
 
     from .app import Erlen
-    from .ctx import AppContext
-    from .ctx import RequestContext
-    from .ctx import _AppCtxGlobals
+    from .ctx import AppContext, RequestContext, _AppCtxGlobals
     from .sessions import SessionMixin
     from .wrappers import Request
 
@@ -66,11 +62,12 @@ def _application() -> t.Any:
 
 
 def _globals() -> t.Any:
-    pair = current.get()
-    ctx = pair[0] or pair[1]
-    if ctx is None:
-        raise RuntimeError(_no_app_msg)
-    return ctx.g
+    app_ctx, request_ctx = current.get()
+    if app_ctx is None:
+        if request_ctx is None:
+            raise RuntimeError(_no_app_msg)
+        return request_ctx.g
+    return app_ctx.g
 
 
 def _request() -> t.Any:

@@ -9,16 +9,13 @@ from __future__ import annotations
 import os
 import typing as t
 from collections import defaultdict
-from functools import partial
-from functools import wraps
+from functools import partial, wraps
 
-from werkzeug.exceptions import HTTPException
-from werkzeug.exceptions import default_exceptions
+from werkzeug.exceptions import HTTPException, default_exceptions
 
 from . import typing as ft
 from .helpers import _endpoint_from_view_func
-from .paths import find_package
-from .paths import get_root_path
+from .paths import find_package, get_root_path
 from .wrappers import lazy
 
 if t.TYPE_CHECKING:
@@ -75,6 +72,14 @@ def _make_registry() -> defaultdict[ft.AppOrBlueprintKey, t.Any]:
     return defaultdict(list)
 
 
+def _append(registry: t.Any, function: t.Any) -> None:
+    """Register a function for the object itself, also in a dict that somebody put there."""
+    if isinstance(registry, defaultdict):
+        registry[None].append(function)
+    else:
+        registry.setdefault(None, []).append(function)
+
+
 class Scaffold:
     """Common base of `Erlen` and `Blueprint`; not meant to be used by itself."""
 
@@ -106,24 +111,24 @@ class Scaffold:
             dict[int | None, dict[type[Exception], ft.ErrorHandlerCallable]],
         ] = defaultdict(lambda: defaultdict(dict))
         #: The registries of functions, each by blueprint (`None`: the object itself).
-        self.before_request_funcs: dict[
-            ft.AppOrBlueprintKey, list[ft.BeforeRequestCallable]
-        ] = registry()
+        self.before_request_funcs: dict[ft.AppOrBlueprintKey, list[ft.BeforeRequestCallable]] = (
+            registry()
+        )
         self.after_request_funcs: dict[
             ft.AppOrBlueprintKey, list[ft.AfterRequestCallable[t.Any]]
         ] = registry()
-        self.teardown_request_funcs: dict[
-            ft.AppOrBlueprintKey, list[ft.TeardownCallable]
-        ] = registry()
+        self.teardown_request_funcs: dict[ft.AppOrBlueprintKey, list[ft.TeardownCallable]] = (
+            registry()
+        )
         self.template_context_processors: dict[
             ft.AppOrBlueprintKey, list[ft.TemplateContextProcessorCallable]
         ] = _make_registry()
         self.url_value_preprocessors: dict[
             ft.AppOrBlueprintKey, list[ft.URLValuePreprocessorCallable]
         ] = registry()
-        self.url_default_functions: dict[
-            ft.AppOrBlueprintKey, list[ft.URLDefaultCallable]
-        ] = _make_registry()
+        self.url_default_functions: dict[ft.AppOrBlueprintKey, list[ft.URLDefaultCallable]] = (
+            _make_registry()
+        )
 
     def _registry(self) -> t.Any:
         return _make_registry()
@@ -204,16 +209,12 @@ class Scaffold:
             max_age=self.get_send_file_max_age(filename),
         )
 
-    def _open_below(
-        self, folder: str, resource: str, mode: str, encoding: str | None, modes: t.Container[str]
-    ) -> t.IO[t.AnyStr]:
-        if mode not in modes:
+    def _open_for_reading(self, resource: str, mode: str, encoding: str | None) -> t.IO[t.AnyStr]:
+        if mode not in {"r", "rt", "rb"}:
             raise ValueError("Resources can only be opened for reading.")
+        path = os.path.join(self.root_path, resource)
         return t.cast(
-            "t.IO[t.AnyStr]",
-            open(
-                os.path.join(folder, resource), mode, encoding=None if "b" in mode else encoding
-            ),
+            "t.IO[t.AnyStr]", open(path, mode, encoding=None if mode == "rb" else encoding)
         )
 
     # Routes
@@ -290,37 +291,37 @@ class Scaffold:
     @setupmethod
     def before_request(self, f: T_before_request) -> T_before_request:
         """Run a function before each request; what it returns, if not `None`, is the answer."""
-        self.before_request_funcs.setdefault(None, []).append(f)
+        _append(self.before_request_funcs, f)
         return f
 
     @setupmethod
     def after_request(self, f: T_after_request) -> T_after_request:
         """Run a function on the response of each request; it returns the response to send."""
-        self.after_request_funcs.setdefault(None, []).append(f)
+        _append(self.after_request_funcs, f)
         return f
 
     @setupmethod
     def teardown_request(self, f: T_teardown) -> T_teardown:
         """Run a function when the context of a request is popped, with the error or `None`."""
-        self.teardown_request_funcs.setdefault(None, []).append(f)
+        _append(self.teardown_request_funcs, f)
         return f
 
     @setupmethod
     def context_processor(self, f: T_template_context_processor) -> T_template_context_processor:
         """Add the values of the dict that a function returns to templates' contexts."""
-        self.template_context_processors[None].append(f)
+        _append(self.template_context_processors, f)
         return f
 
     @setupmethod
     def url_value_preprocessor(self, f: T_url_value_preprocessor) -> T_url_value_preprocessor:
         """Run a function on endpoint and URL values (which it may change) before the hooks."""
-        self.url_value_preprocessors[None].append(f)
+        _append(self.url_value_preprocessors, f)
         return f
 
     @setupmethod
     def url_defaults(self, f: T_url_defaults) -> T_url_defaults:
         """Let a function add values when a URL is built; it gets endpoint and values."""
-        self.url_default_functions[None].append(f)
+        _append(self.url_default_functions, f)
         return f
 
     @setupmethod

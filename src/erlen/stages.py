@@ -10,20 +10,13 @@ import sys
 import typing as t
 
 from . import typing as ft
-from .ctx import AppContext
-from .ctx import RequestContext
+from .ctx import AppContext, RequestContext
 from .engine import pipeline
-from .engine.bridge import async_to_sync
-from .engine.bridge import is_coroutine_function
-from .engine.compile import compile_program
-from .engine.compile import is_current
-from .engine.compile import plan_for_rule
-from .engine.compile import prepare
+from .engine.bridge import async_to_sync, is_coroutine_function
+from .engine.compile import compile_program, is_current, plan_for_rule, prepare
 from .engine.respond import make_response
-from .globals import _cv_request
-from .globals import request_ctx
-from .scaffold import Scaffold
-from .scaffold import _sentinel
+from .globals import _cv_request, request_ctx
+from .scaffold import Scaffold, _sentinel
 from .signals import appcontext_tearing_down
 from .transports import wsgi
 
@@ -31,15 +24,12 @@ if t.TYPE_CHECKING:
     import collections.abc as cabc
     from types import TracebackType
 
-    from _typeshed.wsgi import StartResponse
-    from _typeshed.wsgi import WSGIEnvironment
+    from _typeshed.wsgi import StartResponse, WSGIEnvironment
     from werkzeug.exceptions import HTTPException
     from werkzeug.routing import Rule
 
-    from .engine.plan import Plan
-    from .engine.plan import Program
-    from .wrappers import Request
-    from .wrappers import Response
+    from .engine.plan import Plan, Program
+    from .wrappers import Request, Response
 
 
 class Stages(Scaffold):
@@ -140,9 +130,7 @@ class Stages(Scaffold):
         from_error_handler: bool = False,
     ) -> Response:
         """Turn a view's value into a response and run what comes after the view."""
-        return pipeline.finalize(
-            self._current_program(), _cv_request.get(), rv, from_error_handler
-        )
+        return pipeline.finalize(self._current_program(), _cv_request.get(), rv, from_error_handler)
 
     def make_response(self, rv: ft.ResponseReturnValue) -> Response:
         """A response from any of the types that a view may return.

@@ -11,8 +11,7 @@ import typing as t
 from contextvars import ContextVar
 
 if t.TYPE_CHECKING:
-    from .ctx import AppContext
-    from .ctx import RequestContext
+    from .ctx import AppContext, RequestContext
 
 Current: t.TypeAlias = "tuple[AppContext | None, RequestContext | None]"
 

@@ -9,25 +9,20 @@ from __future__ import annotations
 
 import typing as t
 from io import BytesIO
-from urllib.parse import parse_qsl
-from urllib.parse import unquote
+from urllib.parse import parse_qsl, unquote
 
 from werkzeug.datastructures import EnvironHeaders
-from werkzeug.datastructures import Headers
-from werkzeug.exceptions import BadRequest
-from werkzeug.exceptions import ClientDisconnected
-from werkzeug.exceptions import HTTPException
-from werkzeug.exceptions import RequestEntityTooLarge
+from werkzeug.exceptions import BadRequest, ClientDisconnected, HTTPException, RequestEntityTooLarge
 from werkzeug.utils import get_content_type
 from werkzeug.wrappers import Request as _Request
 from werkzeug.wrappers import Response as _Response
 from werkzeug.wsgi import get_input_stream
 
+from .engine.internals import headers_of, pairs_of
 from .state import current_application
 
 if t.TYPE_CHECKING:
-    from _typeshed.wsgi import StartResponse
-    from _typeshed.wsgi import WSGIEnvironment
+    from _typeshed.wsgi import StartResponse, WSGIEnvironment
     from werkzeug.routing import Rule
 
 
@@ -436,7 +431,7 @@ class Response(_Response):
         def headers(self):
             """The response's headers."""
             body, content_type = self._ready
-            return Headers(
+            return headers_of(
                 [("Content-Type", content_type), ("Content-Length", str(len(body)))]
             )
 
@@ -468,9 +463,7 @@ class Response(_Response):
         app = current_application()
         return super().max_cookie_size if app is None else app.config["MAX_COOKIE_SIZE"]
 
-    def _send(
-        self, environ: WSGIEnvironment, start_response: StartResponse
-    ) -> t.Iterable[bytes]:
+    def _send(self, environ: WSGIEnvironment, start_response: StartResponse) -> t.Iterable[bytes]:
         """`self(environ, start_response)`, in short form where that gives the same bytes.
 
         PERF: a response that nobody touched needs no `Headers`; one with a plain list of
@@ -488,7 +481,7 @@ class Response(_Response):
                             [("Content-Type", content_type), ("Content-Length", str(len(body)))],
                         )
                         return (body,)
-                    headers = mine["headers"].to_wsgi_list()
+                    headers = pairs_of(mine["headers"])
                     length = str(len(body))
                     if ("Content-Length", length) in headers:
                         for name, _ in headers:

@@ -11,14 +11,11 @@ import typing as t
 
 from . import pipeline
 from .bridge import is_coroutine_function
-from .plan import Plan
-from .plan import Program
-from .registry import fingerprint
-from .registry import foreign
+from .internals import is_outdated
+from .plan import Plan, Program
+from .registry import fingerprint, foreign
 from .respond import quick_response
-from .routing import Map
-from .routing import Matcher
-from .routing import compile_matcher
+from .routing import Map, Matcher, compile_matcher
 
 if t.TYPE_CHECKING:
     from werkzeug.routing import Rule
@@ -43,8 +40,12 @@ _STAGES: dict[str, tuple[str, t.Callable[..., t.Any], t.Callable[[t.Any], t.Any]
     "finalize": (
         "finalize_request",
         pipeline.finalize,
-        lambda app: lambda program, ctx, rv, late: (
-            app.finalize_request(rv, from_error_handler=True) if late else app.finalize_request(rv)
+        lambda app: (
+            lambda program, ctx, rv, late: (
+                app.finalize_request(rv, from_error_handler=True)
+                if late
+                else app.finalize_request(rv)
+            )
         ),
     ),
     "make_response": (
@@ -110,14 +111,11 @@ def compile_program(app: t.Any, builtin: type) -> Program:
     # These are looked up here, so that importing the engine does not import sessions and JSON.
     from ..json.provider import plain_provider
     from ..sessions import SecureCookieSessionInterface
-    from ..wrappers import Request
-    from ..wrappers import Response
+    from ..wrappers import Request, Response
 
     program = Program(app)
     methods = [method for method, _, _ in _STAGES.values()]
-    program.overridden = _overridden(
-        app, builtin, [*methods, *_CONTEXT_STAGES, *_OTHER_STAGES]
-    )
+    program.overridden = _overridden(app, builtin, [*methods, *_CONTEXT_STAGES, *_OTHER_STAGES])
     for slot, (method, plain, replaced) in _STAGES.items():
         setattr(program, slot, replaced(app) if method in program.overridden else plain)
     config = app.config
@@ -158,7 +156,7 @@ def is_current(program: Program) -> bool:
 def _matcher(url_map: Map) -> Matcher:
     """The map's matcher, compiled again only after a change of the map."""
     kept = url_map.__dict__.get("_compiled")
-    if kept is None or kept[0] != url_map.version or url_map._remap:
+    if kept is None or kept[0] != url_map.version or is_outdated(url_map):
         matcher = compile_matcher(url_map)
         kept = url_map.__dict__["_compiled"] = (url_map.version, matcher)
     return kept[1]  # type: ignore[no-any-return]
@@ -206,9 +204,7 @@ def _compile_plan(program: Program, rule: Rule | None) -> Plan:
         return tuple(functions)
 
     plan.url_values = tuple(
-        function
-        for name in inward
-        for function in app.url_value_preprocessors.get(name) or ()
+        function for name in inward for function in app.url_value_preprocessors.get(name) or ()
     )
     plan.sources += [
         ("url_value_preprocessor", name, function)
@@ -224,9 +220,7 @@ def _compile_plan(program: Program, rule: Rule | None) -> Plan:
     plan.teardown = flatten("teardown_request", app.teardown_request_funcs, outward, True)
     plan.provides_options = bool(getattr(rule, "provide_automatic_options", False))
     plan.has_async = any(is_coroutine_function(function) for _, _, function in plan.sources)
-    plan.hooked = bool(
-        plan.url_values or plan.before or "preprocess_request" in program.overridden
-    )
+    plan.hooked = bool(plan.url_values or plan.before or "preprocess_request" in program.overridden)
     plan.is_direct = (
         view is not None
         and not plan.hooked
@@ -234,9 +228,7 @@ def _compile_plan(program: Program, rule: Rule | None) -> Plan:
         and "dispatch_request" not in program.overridden
     )
     plan.is_final = (
-        not plan.after
-        and program.late_session
-        and "process_response" not in program.overridden
+        not plan.after and program.late_session and "process_response" not in program.overridden
     )
     return plan
 

@@ -22,23 +22,15 @@ from __future__ import annotations
 import sys
 import typing as t
 
-from werkzeug.exceptions import BadRequest
-from werkzeug.exceptions import BadRequestKeyError
-from werkzeug.exceptions import HTTPException
-from werkzeug.exceptions import InternalServerError
-from werkzeug.routing import RequestRedirect
-from werkzeug.routing import RoutingException
+from werkzeug.exceptions import BadRequest, BadRequestKeyError, HTTPException, InternalServerError
+from werkzeug.routing import RequestRedirect, RoutingException
 
-from ..signals import got_request_exception
-from ..signals import request_finished
-from ..signals import request_started
-from ..signals import request_tearing_down
+from ..signals import got_request_exception, request_finished, request_started, request_tearing_down
 
 if t.TYPE_CHECKING:
     from ..ctx import RequestContext
-    from ..wrappers import Response
-    from .plan import Plan
-    from .plan import Program
+    from ..wrappers import Request, Response
+    from .plan import Plan, Program
 
 _BODYLESS = frozenset({"GET", "HEAD", "OPTIONS"})
 _KEEPS_BODY = frozenset({307, 308})
@@ -66,7 +58,7 @@ def full_dispatch(program: Program, ctx: RequestContext) -> Response:
         plan = ctx._plan or plan_of(program, ctx)
         if plan.is_direct and ctx._matched and ctx.request.environ["REQUEST_METHOD"] != "OPTIONS":
             # PERF: nothing stands between match and view; `dispatch` would find the same.
-            rv = plan.view(**ctx.request.view_args)  # type: ignore[misc, arg-type]
+            rv = plan.view(**ctx.request.view_args)  # type: ignore[arg-type,misc]
         else:
             rv = program.preprocess(program, ctx) if plan.hooked else None
             if rv is None:
@@ -97,7 +89,7 @@ def dispatch(program: Program, ctx: RequestContext) -> t.Any:
         if request.routing_exception is not None:
             program.app.raise_routing_exception(request)
         plan = plan_of(program, ctx)
-    if plan.provides_options and request.method == "OPTIONS":
+    if plan.provides_options and _is_options(program, request):
         return program.app.make_default_options_response()
     view = plan.view
     if view is None:
@@ -105,7 +97,15 @@ def dispatch(program: Program, ctx: RequestContext) -> t.Any:
     return view(**request.view_args)  # type: ignore[misc]
 
 
-def finalize(program: Program, ctx: RequestContext, rv: t.Any, from_error_handler: bool) -> Response:
+def _is_options(program: Program, request: Request) -> bool:
+    if program.plain_request and "method" not in request.__dict__:
+        return request.environ["REQUEST_METHOD"] == "OPTIONS"  # type: ignore[no-any-return]
+    return request.method == "OPTIONS"
+
+
+def finalize(
+    program: Program, ctx: RequestContext, rv: t.Any, from_error_handler: bool
+) -> Response:
     """A response from a view's or handler's value, with everything that comes after it.
 
     In the answer to an error that no handler took, an error of the `after_request` functions is

@@ -7,6 +7,7 @@ import typing as t
 if t.TYPE_CHECKING:
     from werkzeug.routing import Rule
 
+    from ..wrappers import Response
     from .routing import Matcher
 
 Function = t.Callable[..., t.Any]
@@ -91,15 +92,15 @@ class Program:
     )
 
     # Stages, in the signatures of `pipeline`; set by `compile`.
-    full_dispatch: Function
+    full_dispatch: t.Callable[..., Response]
     preprocess: Function
     dispatch: Function
-    finalize: Function
-    make_response: Function
-    process: Function
+    finalize: t.Callable[..., Response]
+    make_response: t.Callable[..., Response]
+    process: t.Callable[..., Response]
     handle_user_exception: Function
     handle_http_exception: Function
-    handle_exception: Function
+    handle_exception: t.Callable[..., Response]
     teardown: Function
     #: Whether `app_context` is the built-in one, so that its object need not be made.
     plain_app_context: bool

@@ -56,7 +56,7 @@ def quick_response(program: Program, rv: t.Any) -> Response:
                 made = quick_response(program, rv[0])
                 made.status_code = rv[1]
                 return made
-        elif isinstance(rv, HTTPException) and _is_plain_error(kind):
+        elif isinstance(rv, HTTPException) and rv.response is None and _is_plain_error(kind):
             return _error_page(cls, rv)
     return program.app.make_response(rv)  # type: ignore[no-any-return]
 
@@ -79,8 +79,6 @@ def _is_plain_error(kind: type[HTTPException]) -> bool:
 
 def _error_page(cls: type[Response], error: HTTPException) -> Response:
     """What `force_type` makes of an error by calling it as an application, without the call."""
-    if error.response is not None:
-        return cls.force_type(error.response, _environ())
     environ = _environ()
     return cls(error.get_body(environ), status=error.code, headers=error.get_headers(environ))
 
@@ -149,6 +147,4 @@ def make_response(app: t.Any, rv: t.Any) -> Response:
 
 
 def _refusal(body: t.Any) -> str:
-    return (
-        f"The view function did not return a valid response.{_ACCEPTED} {type(body).__name__}."
-    )
+    return f"The view function did not return a valid response.{_ACCEPTED} {type(body).__name__}."

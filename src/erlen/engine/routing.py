@@ -5,8 +5,6 @@ once and answers the common hit: a static path by one look-up, a dynamic one by 
 segments in front of its first variable and one regular expression. It answers only where it can
 be certain; `None` means that `MapAdapter.match` must decide (no match, 405, redirects, hosts,
 subdomains, WebSockets, custom converters, paths that are not ASCII), so that errors are Werkzeug's.
-
-This is the only module that reads private names of Werkzeug.
 """
 
 from __future__ import annotations
@@ -14,15 +12,19 @@ from __future__ import annotations
 import re
 import typing as t
 
-from werkzeug.routing import AnyConverter
-from werkzeug.routing import FloatConverter
-from werkzeug.routing import IntegerConverter
+from werkzeug.routing import (
+    AnyConverter,
+    FloatConverter,
+    IntegerConverter,
+    PathConverter,
+    Rule,
+    UnicodeConverter,
+    UUIDConverter,
+    ValidationError,
+)
 from werkzeug.routing import Map as _Map
-from werkzeug.routing import PathConverter
-from werkzeug.routing import Rule
-from werkzeug.routing import UnicodeConverter
-from werkzeug.routing import UUIDConverter
-from werkzeug.routing import ValidationError
+
+from .internals import converters_of, root_state, rules_of
 
 if t.TYPE_CHECKING:
     from werkzeug.routing.matcher import State
@@ -55,8 +57,8 @@ class Entry:
         self.rule = rule
         self.index = index
         self.methods: t.Container[str] | None = rule.methods
-        self.names = tuple(rule._converters)
-        self.converters = tuple(_conversion(c) for c in rule._converters.values())
+        self.names = tuple(converters_of(rule))
+        self.converters = tuple(_conversion(c) for c in converters_of(rule).values())
 
 
 Value = t.Any
@@ -67,7 +69,7 @@ Convert = t.Callable[[str], Value]
 # An entry of `None` says: a path of this form is for Werkzeug to decide.
 Candidate = tuple[t.Callable[[str], "re.Match[str] | None"], "Entry | None"]
 # Literal segments lead to a narrower node; the key `None` is for every other segment.
-Node = t.Union[dict["str | None", t.Any], tuple[Candidate, ...]]
+Node = dict["str | None", t.Any] | tuple[Candidate, ...]
 
 _KNOWN = (
     UnicodeConverter,
@@ -126,12 +128,12 @@ def _ways(state: State, segments: tuple[str | None, ...], pattern: str) -> t.Ite
 def _is_plain(state: State, final: bool) -> bool:
     """Whether all rules below use converters whose expressions can be joined to one."""
     for rule in state.rules:
-        for converter in rule._converters.values():
+        for converter in converters_of(rule).values():
             if type(converter) not in _KNOWN or "(" in converter.regex.replace("(?:", ""):
                 return False
             if "/" in converter.regex.replace("[^/]", "") and not final:
                 return False
-        if len(rule._converters) > 10:  # Werkzeug sorts its groups by name, as text
+        if len(converters_of(rule)) > 10:  # Werkzeug sorts its groups by name, as text
             return False
     below = [*state.static.values(), *(following for _, following in state.dynamic)]
     return all(_is_plain(following, final) for following in below)
@@ -182,7 +184,9 @@ class Matcher:
     def _values(entry: Entry, match: re.Match[str]) -> Hit | None:
         values: dict[str, Value] = {}
         try:
-            for name, convert, piece in zip(entry.names, entry.converters, match.groups()):
+            for name, convert, piece in zip(
+                entry.names, entry.converters, match.groups(), strict=True
+            ):
                 values[name] = piece if convert is None else convert(piece)
         except (ValidationError, ValueError):
             return None
@@ -221,20 +225,25 @@ def compile_matcher(url_map: Map) -> Matcher:
     """
     url_map.update()
     made = Matcher()
-    root: State = url_map._matcher._root
+    root: State = root_state(url_map)
     domain = root.static.get(url_map.default_subdomain)
     if url_map.host_matching or root.dynamic or domain is None or domain.dynamic:
         return made
     top = domain.static.get("")
     if top is None or domain.rules:
         return made
-    with_defaults = {rule.endpoint for rule in url_map._rules if rule.defaults}
+    with_defaults = {rule.endpoint for rule in rules_of(url_map) if rule.defaults}
     entries: dict[int, Entry] = {}
     dynamic: list[_Path] = []
     for way in _ways(top, (), ""):
         rule = way.rule
         if rule is not None:
-            if rule.websocket or rule.redirect_to is not None or rule.alias or rule.endpoint in with_defaults:
+            if (
+                rule.websocket
+                or rule.redirect_to is not None
+                or rule.alias
+                or rule.endpoint in with_defaults
+            ):
                 way = _Path(way.segments, way.pattern, None)
             else:
                 entry = entries.get(id(rule))
