@@ -209,8 +209,8 @@ def plan_command(url: str, method: str) -> None:
     context = app.test_request_context(url, method=method.upper())
     request = context.request
     context.match_request()
-    program: Program = app._program()
-    plan: Plan = app._plan_for_rule(program, request.url_rule)
+    program = app._current_program()
+    plan = app._plan_for_rule(program, request.url_rule)
     click.echo(_heading(request))
     click.echo(_aligned(steps_of(app, request, program, plan)))
     handlers = error_handlers(app, request.blueprints)

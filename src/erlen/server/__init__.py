@@ -1,0 +1,1 @@
+"""Servers: the development server here, the production server through `erlen serve`."""
