@@ -608,7 +608,7 @@ def test_run_hands_its_options_to_the_server(
         (["--debugger"], True),
         (["--debug", "--no-debugger"], False),
     ],
-    ids=" ".join,
+    ids=["plain", "no-reload", "debugger-only", "no-debugger"],
 )
 def test_the_debugger_is_there_only_when_asked_for(
     folder: Path, served: dict[str, Any], args: list[str], guarded: bool
