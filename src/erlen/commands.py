@@ -291,7 +291,7 @@ _with_context = with_appcontext
 class AppGroup(click.Group):
     """A :class:`click.Group` whose commands run with the application's context pushed."""
 
-    def command(
+    def command(  # type: ignore[override]
         self, *args: t.Any, **kwargs: t.Any
     ) -> t.Callable[[t.Callable[..., t.Any]], click.Command]:
         """As :meth:`click.Group.command`, with the context unless ``with_appcontext=False``."""
@@ -299,8 +299,10 @@ class AppGroup(click.Group):
         make: t.Callable[[t.Callable[..., t.Any]], click.Command] = super().command(*args, **kwargs)
         return lambda f: make(_with_context(f) if in_context else f)
 
-    def group(
+    def group(  # type: ignore[override]
         self, *args: t.Any, **kwargs: t.Any
     ) -> t.Callable[[t.Callable[..., t.Any]], click.Group]:
         """As :meth:`click.Group.group`, with :class:`AppGroup` for the subgroup's class."""
-        return super().group(*args, **{"cls": AppGroup, **kwargs})
+        make: t.Callable[[t.Callable[..., t.Any]], click.Group]
+        make = super().group(*args, **{"cls": AppGroup, **kwargs})
+        return make

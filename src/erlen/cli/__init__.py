@@ -26,6 +26,7 @@ from ..commands import (
 )
 from ..globals import current_app
 from ..helpers import get_debug_flag, get_load_dotenv
+from ..state import current_application
 from .params import (
     CertParamType,
     SeparatedPathType,
@@ -147,7 +148,7 @@ class FlaskGroup(AppGroup):
             _echo_error(f"Error: {error.format_message()}\n")
             return None
         # Pushed this early for the callbacks of the command's parameters.
-        if not current_app or current_app._get_current_object() is not loaded:
+        if current_application() is not loaded:
             ctx.with_resource(loaded.app_context())
         return loaded.cli.get_command(ctx, name)
 
@@ -331,7 +332,7 @@ def shell_command() -> None:
     """
     import code
 
-    app = current_app._get_current_object()
+    app: Erlen = current_app._get_current_object()  # type: ignore[attr-defined]
     banner = (
         f"Python {sys.version} on {sys.platform}\n"
         f"App: {current_app.import_name}\n"

@@ -78,7 +78,7 @@ def _set_app(ctx: click.Context, param: click.Option, value: str | None) -> str 
 
 
 def _set_debug(ctx: click.Context, param: click.Option, value: bool) -> bool | None:
-    chosen_by = ctx.get_parameter_source(t.cast(str, param.name))
+    chosen_by = ctx.get_parameter_source(str(param.name))
     if chosen_by in (ParameterSource.DEFAULT, ParameterSource.DEFAULT_MAP):
         return None
     # In the environment, since the reloader's child process has to know it too.
@@ -143,7 +143,7 @@ version_option = click.Option(
 # The options of the development server
 
 
-class CertParamType(click.ParamType):
+class CertParamType(click.ParamType):  # type: ignore[type-arg]
     """What ``--cert`` takes: a file, ``adhoc``, or the import path of an ``SSLContext``."""
 
     name = "path"

@@ -205,7 +205,7 @@ def plan_command(url: str, method: str) -> None:
     URL is a path, or a whole URL where hosts or subdomains decide.
     Nothing of it is run.
     """
-    app = current_app._get_current_object()
+    app: Erlen = current_app._get_current_object()  # type: ignore[attr-defined]
     context = app.test_request_context(url, method=method.upper())
     request = context.request
     context.match_request()
