@@ -96,15 +96,18 @@ def view_of(view: Function, method: str) -> Function:
 def steps_of(app: Erlen, request: Request, program: Program, plan: Plan) -> list[Step]:
     """All that runs for a request which no step cuts short, in order."""
     failure = request.routing_exception
+    home = request.blueprint or "app"
     planned = [
-        Step(stage, scope or "app", view_of(what, request.method) if stage == "view" else what)
+        Step("view", home, view_of(what, request.method))
+        if stage == "view"
+        else Step(stage, scope or "app", what)
         for stage, scope, what in plan.sources
         if stage != "view" or failure is None
     ]
     before, after, torn = _split(planned)
     called = [step for step in planned if step.stage == "view"] or _without_view(app, request)
     if plan.provides_options and request.method == "OPTIONS" and failure is None:
-        called = [Step("view", "app", "an answer to OPTIONS, made from the rules")]
+        called = [Step("view", home, "an answer to OPTIONS, made from the rules")]
     interface = type(app.session_interface).__name__
     opened = "at its first use" if program.late_session else "now"
     return [
