@@ -81,6 +81,18 @@ def _make_command_group(scaffold: Scaffold) -> t.Any:
 Scaffold._make_command_group = staticmethod(_make_command_group)
 
 
+def _program_dropper(app: Erlen) -> t.Callable[[], None]:
+    """What the parts of an application call when they change; they do not keep it alive."""
+    this = weakref.ref(app)
+
+    def drop() -> None:
+        owner = this()
+        if owner is not None:
+            owner._drop_program()
+
+    return drop
+
+
 class _TemplateEnvironmentClass:
     """`Erlen.jinja_environment`: the class, imported when it is asked for."""
 
@@ -213,7 +225,7 @@ class Erlen(Stages):
     def __setattr__(self, name: str, value: t.Any) -> None:
         object.__setattr__(self, name, value)
         if name == "config" and isinstance(value, Config):
-            value._on_change = self._drop_program
+            value._on_change = _program_dropper(self)
         self._drop_program()
 
     def __delattr__(self, name: str) -> None:
@@ -221,10 +233,10 @@ class Erlen(Stages):
         self._drop_program()
 
     def _registry(self) -> t.Any:
-        return HookDict(self._drop_program)
+        return HookDict(_program_dropper(self))
 
     def _view_registry(self) -> t.Any:
-        return ViewDict(self._drop_program)
+        return ViewDict(_program_dropper(self))
 
     def _builtin_class(self) -> type:
         return Erlen

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import sys
 import typing as t
-from functools import update_wrapper
+from functools import wraps
 
 from werkzeug.exceptions import HTTPException
 
@@ -50,8 +50,8 @@ class _AppCtxGlobals:
 
     def pop(self, name: str, default: t.Any = _sentinel) -> t.Any:
         """Remove and return the attribute; KeyError where it is not set and no default given."""
-        given = () if default is _sentinel else (default,)
-        return vars(self).pop(name, *given)
+        mine = self.__dict__
+        return mine.pop(name) if default is _sentinel else mine.pop(name, default)
 
     def setdefault(self, name: str, default: t.Any = None) -> t.Any:
         """The attribute, set to the default first where it is not there."""
@@ -79,14 +79,19 @@ def after_this_request(f: ft.AfterRequestCallable[t.Any]) -> ft.AfterRequestCall
 
     Raises RuntimeError outside of a request.
     """
+    _here("after_this_request")._after_request_functions.append(f)
+    return f
+
+
+def _here(user: str) -> RequestContext:
+    """The current request's context, for a function of this name that needs one."""
     ctx = current.get()[1]
     if ctx is None:
         raise RuntimeError(
-            "'after_this_request' can only be used when a request"
-            " context is active, such as in a view function."
+            f"'{user}' can only be used when a"
+            " request context is active, such as in a view function."
         )
-    ctx._after_request_functions.append(f)
-    return f
+    return ctx
 
 
 F = t.TypeVar("F", bound=t.Callable[..., t.Any])
@@ -97,19 +102,16 @@ def copy_current_request_context(f: F) -> F:
 
     The copy is made now. Raises RuntimeError outside of a request.
     """
-    here = current.get()[1]
-    if here is None:
-        raise RuntimeError(
-            "'copy_current_request_context' can only be used when a"
-            " request context is active, such as in a view function."
-        )
-    carried = here.copy()
+    return t.cast("F", _carrying(_here("copy_current_request_context").copy(), f))
 
-    def with_request(*args: t.Any, **kwargs: t.Any) -> t.Any:
-        with carried as pushed:
-            return pushed.app.ensure_sync(f)(*args, **kwargs)
 
-    return t.cast("F", update_wrapper(with_request, f))
+def _carrying(context: RequestContext, f: t.Callable[..., t.Any]) -> t.Callable[..., t.Any]:
+    @wraps(f)
+    def call(*args: t.Any, **kwargs: t.Any) -> t.Any:
+        with context:
+            return context.app.ensure_sync(f)(*args, **kwargs)
+
+    return call
 
 
 def has_request_context() -> bool:
@@ -209,7 +211,6 @@ class RequestContext:
         self.app = app
         self.request: Request = app.request_class(environ) if request is None else request
         self.request.json_module = app.json
-        self._cv_tokens: list[t.Any] = []
         self.flashes: list[tuple[str, str]] | None = None
         if session is not None:
             self._session = session
@@ -245,6 +246,10 @@ class RequestContext:
             return []
 
         @lazy
+        def _cv_tokens(self):
+            return []
+
+        @lazy
         def url_adapter(self):
             """Matches the request and builds URLs."""
             return self.app.create_url_adapter(self.request)
@@ -252,6 +257,7 @@ class RequestContext:
     else:
         g: _AppCtxGlobals
         _own_app_context: AppContext
+        _cv_tokens: list[t.Any]
         _session: SessionMixin | None
         _after_request_functions: list[ft.AfterRequestCallable[t.Any]]
         url_adapter: MapAdapter | None

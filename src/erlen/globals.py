@@ -97,6 +97,29 @@ def _direct(find: t.Callable[[], t.Any], **more: t.Callable[..., t.Any]) -> t.An
     return type("LocalProxy", (LocalProxy,), namespace)(find)
 
 
+# PERF: the two busiest proxies look up and read in one function.
+
+
+def _g_attribute(self: t.Any, name: str) -> t.Any:
+    app_ctx, request_ctx = current.get()
+    if app_ctx is not None:
+        return getattr(app_ctx.g, name)
+    if request_ctx is not None:
+        return getattr(request_ctx.g, name)
+    raise RuntimeError(_no_app_msg)
+
+
+def _set_g_attribute(self: t.Any, name: str, value: t.Any) -> None:
+    setattr(_globals(), name, value)
+
+
+def _request_attribute(self: t.Any, name: str) -> t.Any:
+    ctx = current.get()[1]
+    if ctx is None:
+        raise RuntimeError(_no_req_msg)
+    return getattr(ctx.request, name)
+
+
 class _ContextVarView:
     """One half of the pair, with the interface of a `ContextVar`."""
 
@@ -144,10 +167,11 @@ request_ctx: RequestContext = _direct(_request_context)
 current_app: Erlen = _direct(_application)
 g: _AppCtxGlobals = _direct(
     _globals,
-    __setattr__=lambda self, name, value: setattr(_globals(), name, value),
+    __getattr__=_g_attribute,
+    __setattr__=_set_g_attribute,
     __contains__=lambda self, name: name in _globals(),
 )
-request: Request = _direct(_request)
+request: Request = _direct(_request, __getattr__=_request_attribute)
 session: SessionMixin = _direct(
     _session,
     __getitem__=lambda self, key: _session()[key],

@@ -48,16 +48,25 @@ T_route = t.TypeVar("T_route", bound=ft.RouteCallable)
 
 _sentinel: t.Any = object()
 
+_AROUND_VIEWS = (
+    "before_request_funcs",
+    "after_request_funcs",
+    "teardown_request_funcs",
+    "url_value_preprocessors",
+)
+_ELSEWHERE = ("url_default_functions", "template_context_processors")
+
 
 def setupmethod(f: F) -> F:
     """Let a method that registers something refuse to do so when it is too late."""
 
-    @wraps(f)
+    name = f.__name__
+
     def registering(self: Scaffold, *args: t.Any, **kwargs: t.Any) -> t.Any:
-        self._check_setup_finished(f.__name__)
+        self._check_setup_finished(name)
         return f(self, *args, **kwargs)
 
-    return t.cast("F", registering)
+    return t.cast("F", wraps(f)(registering))
 
 
 def _template_loader(scaffold: Scaffold) -> BaseLoader | None:
@@ -84,6 +93,23 @@ class Scaffold:
     """Common base of `Erlen` and `Blueprint`; not meant to be used by itself."""
 
     name: str
+    import_name: str
+    #: View functions by endpoint.
+    view_functions: dict[str, ft.RouteCallable]
+    #: Error handlers by blueprint (or `None`), code (or `None`) and class.
+    error_handler_spec: dict[
+        ft.AppOrBlueprintKey, dict[int | None, dict[type[Exception], ft.ErrorHandlerCallable]]
+    ]
+    # The registries of functions, each by blueprint (`None`: the object itself).
+    before_request_funcs: dict[ft.AppOrBlueprintKey, list[ft.BeforeRequestCallable]]
+    after_request_funcs: dict[ft.AppOrBlueprintKey, list[ft.AfterRequestCallable[t.Any]]]
+    teardown_request_funcs: dict[ft.AppOrBlueprintKey, list[ft.TeardownCallable]]
+    url_value_preprocessors: dict[ft.AppOrBlueprintKey, list[ft.URLValuePreprocessorCallable]]
+    url_default_functions: dict[ft.AppOrBlueprintKey, list[ft.URLDefaultCallable]]
+    template_context_processors: dict[
+        ft.AppOrBlueprintKey, list[ft.TemplateContextProcessorCallable]
+    ]
+
     _static_folder: str | None = None
     _static_url_path: str | None = None
     # Makes the command group of an application or blueprint; set by the module that has it.
@@ -102,33 +128,12 @@ class Scaffold:
         self.template_folder = template_folder
         self.static_folder = static_folder
         self.static_url_path = static_url_path
-        registry = self._registry
-        #: View functions by endpoint.
-        self.view_functions: dict[str, ft.RouteCallable] = self._view_registry()
-        #: Error handlers by blueprint (or `None`), code (or `None`) and class.
-        self.error_handler_spec: dict[
-            ft.AppOrBlueprintKey,
-            dict[int | None, dict[type[Exception], ft.ErrorHandlerCallable]],
-        ] = defaultdict(lambda: defaultdict(dict))
-        #: The registries of functions, each by blueprint (`None`: the object itself).
-        self.before_request_funcs: dict[ft.AppOrBlueprintKey, list[ft.BeforeRequestCallable]] = (
-            registry()
-        )
-        self.after_request_funcs: dict[
-            ft.AppOrBlueprintKey, list[ft.AfterRequestCallable[t.Any]]
-        ] = registry()
-        self.teardown_request_funcs: dict[ft.AppOrBlueprintKey, list[ft.TeardownCallable]] = (
-            registry()
-        )
-        self.template_context_processors: dict[
-            ft.AppOrBlueprintKey, list[ft.TemplateContextProcessorCallable]
-        ] = _make_registry()
-        self.url_value_preprocessors: dict[
-            ft.AppOrBlueprintKey, list[ft.URLValuePreprocessorCallable]
-        ] = registry()
-        self.url_default_functions: dict[ft.AppOrBlueprintKey, list[ft.URLDefaultCallable]] = (
-            _make_registry()
-        )
+        self.view_functions = self._view_registry()
+        self.error_handler_spec = defaultdict(lambda: defaultdict(dict))
+        for name in _AROUND_VIEWS:
+            setattr(self, name, self._registry())
+        for name in _ELSEWHERE:
+            setattr(self, name, _make_registry())
 
     def _registry(self) -> t.Any:
         return _make_registry()

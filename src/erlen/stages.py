@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 import typing as t
+from contextlib import closing
 
 from . import typing as ft
 from .ctx import AppContext, RequestContext
@@ -99,12 +100,9 @@ class Stages(Scaffold):
         """The context of a request made up from the arguments of werkzeug's `EnvironBuilder`."""
         from .testing import EnvironBuilder
 
-        builder = EnvironBuilder(self, *args, **kwargs)  # type: ignore[arg-type]
-        with_environ = builder.get_environ
-        try:
-            return self.request_context(with_environ())
-        finally:
-            builder.close()
+        with closing(EnvironBuilder(self, *args, **kwargs)) as builder:  # type: ignore[arg-type]
+            environ = builder.get_environ()
+        return self.request_context(environ)
 
     # From request to response
 

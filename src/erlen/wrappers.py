@@ -374,13 +374,10 @@ class Request(_Request):
 
     def on_json_loading_failed(self, e: ValueError | None) -> t.Any:
         """Raise the 400 or 415 for a body that `get_json` refused; texts only in debug mode."""
-        try:
+        app = current_application()
+        if e is None or (app is not None and app.debug):
             return super().on_json_loading_failed(e)
-        except BadRequest as told:
-            app = current_application()
-            if app is not None and app.debug:
-                raise
-            raise BadRequest() from told
+        raise BadRequest() from e
 
 
 # What a subclass may change without being asked when a response is sent in short form.
@@ -431,9 +428,7 @@ class Response(_Response):
         def headers(self):
             """The response's headers."""
             body, content_type = self._ready
-            return headers_of(
-                [("Content-Type", content_type), ("Content-Length", str(len(body)))]
-            )
+            return headers_of([("Content-Type", content_type), ("Content-Length", str(len(body)))])
 
         @lazy
         def response(self):
