@@ -197,6 +197,7 @@ def send_file(
     from werkzeug.utils import send_file
 
     options = _prepare_send_file_kwargs(
+        environ=request.environ,
         path_or_file=path_or_file,
         mimetype=mimetype,
         as_attachment=as_attachment,

@@ -60,15 +60,16 @@ def get_root_path(import_name: str) -> str:
 
 
 def _portion_of(namespace: ModuleSpec, import_name: str) -> str:
-    """Which of a namespace package's folders has the module; the first if none has it."""
+    """Which of a namespace package's folders has a package below it; the first for modules.
+
+    That a module counts for the first folder, wherever it lies, is how Flask finds it.
+    """
     portions = [os.fspath(folder) for folder in namespace.submodule_search_locations or ()]
-    module = _spec_of(import_name)
-    origin = module and module.origin
-    if module and module.submodule_search_locations and origin in (None, "namespace"):
-        origin = next(iter(module.submodule_search_locations), None)
-    for portion in portions:
-        if origin and os.path.abspath(origin).startswith(os.path.join(portion, "")):
-            return portion
+    inner = _spec_of(import_name)
+    for folder in inner and inner.submodule_search_locations or ():
+        for portion in portions:
+            if _is_below(folder, os.path.abspath(portion)):
+                return portion
     return portions[0]
 
 
