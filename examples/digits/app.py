@@ -5,7 +5,6 @@ erlen --app examples/digits/app serve
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -33,7 +32,7 @@ def create_app(config: Mapping[str, Any] | None = None) -> Erlen:
 
 
 class Refused(ValueError):
-    """The request was understood, but what it holds cannot be recognised; the text says what to send."""
+    """The request holds nothing that can be recognised; the text says what to send."""
 
 
 @site.get("/")
@@ -56,7 +55,7 @@ def upload() -> str | tuple[str, int]:
 
 @site.post("/predict")
 def predict() -> dict[str, Any]:
-    """Ten probabilities for `{"image": 8 rows of 8 numbers}`, `{"pixels": 64 numbers}` or an uploaded picture."""
+    """Ten probabilities for 8 rows of 8 numbers, for 64 numbers, or for an uploaded picture."""
     if request.mimetype == "multipart/form-data":
         return _answer(_uploaded())
     return _answer(_numbers(request.get_json()))
@@ -142,10 +141,8 @@ def _is_list_of(value: object, length: int) -> bool:
 
 
 def _is_level(value: object) -> bool:
-    """A number in range; `true` and NaN, which Python and its JSON take for numbers, are none."""
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        return False
-    return not math.isnan(value) and 0 <= value <= INK
+    """A number in range: not `true`, an int to Python, and not NaN, which compares false."""
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value <= INK
 
 
 def _answer(digit: np.ndarray) -> dict[str, Any]:

@@ -1,7 +1,8 @@
 """From a picture of a digit to the 8 × 8 numbers that the model was trained on.
 
-The UCI digits were made by scaling each character to 32 × 32 black and white pixels, with strokes of even weight, and
-counting the ink in blocks of 4 × 4. `to_digit` does the same, so that a drawing looks to the model like its own data.
+The UCI digits were made by scaling each character to 32 × 32 black and white pixels, with strokes
+of even weight, and counting the ink in blocks of 4 × 4. `to_digit` does the same, so that a drawing
+looks to the model like its own data.
 """
 
 from __future__ import annotations
@@ -17,10 +18,12 @@ INK = 16  # the most that one of the 8 × 8 numbers can be
 MAX_PIXELS = 24_000_000  # told from the header, before anything is decompressed
 WORKING_SIZE = 256
 
-# How the data set looks: its pictures are 32 high, nearly as wide at most, with 30 % of all pixels inked.
+# How the data set looks: its pictures are 32 high, nearly as wide at most, with 30 % of all pixels
+# inked.
 FRAME = 32
 INKED = 312 / FRAME**2
 WIDEST = 28
+_TOO_LARGE = "The picture has too many pixels: at most 24 million are read."
 
 
 class Unreadable(ValueError):
@@ -28,20 +31,23 @@ class Unreadable(ValueError):
 
 
 def read_ink(file: IO[bytes]) -> np.ndarray:
-    """Read a PNG or JPEG file: an array of how much ink each pixel has, 0 to 1, on any even background.
+    """Read a PNG or JPEG file: how much ink each pixel has, 0 to 1, on any even background.
 
-    Raises Unreadable for other files, truncated ones, pictures of over 24 million pixels and blank ones.
+    Raises Unreadable for other files, truncated ones, pictures of over 24 million pixels and blank
+    ones.
     """
     try:
         with Image.open(file, formats=("PNG", "JPEG")) as image:
             if image.width * image.height > MAX_PIXELS:
-                raise Unreadable("The picture has too many pixels: at most 24 million are read.")
+                raise Unreadable(_TOO_LARGE)
             image.draft("L", (WORKING_SIZE, WORKING_SIZE))
             image.thumbnail((WORKING_SIZE, WORKING_SIZE), Image.Resampling.BOX)
             picture = ImageOps.exif_transpose(image).convert("RGBA")
     except Unreadable:
         raise
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
+    except Image.DecompressionBombError:
+        raise Unreadable(_TOO_LARGE) from None
+    except (OSError, SyntaxError, ValueError):
         # What Pillow raises for files that are broken, or that are no pictures at all.
         raise Unreadable("The file is not a PNG or JPEG picture, or it is damaged.") from None
     paper = Image.new("RGBA", picture.size, "white")
@@ -52,7 +58,8 @@ def read_ink(file: IO[bytes]) -> np.ndarray:
 def to_digit(ink: np.ndarray) -> np.ndarray:
     """Crop, scale, even out the strokes, centre by mass and count: 8 × 8 numbers from 0 to 16.
 
-    `ink` has any height and width, with values from 0 (paper) to 1. Raises Unreadable where there is no ink.
+    `ink` has any height and width, with values from 0 (paper) to 1. Raises Unreadable where there
+    is no ink.
     """
     large = _fit(_crop(ink), height=2 * FRAME, widest=2 * WIDEST, margin=FRAME // 4)
     drawn = _crop(_even_strokes(large))
@@ -94,7 +101,7 @@ def _crop(ink: np.ndarray) -> np.ndarray:
 
 
 def _fit(ink: np.ndarray, *, height: int, widest: int, margin: int) -> np.ndarray:
-    """Scale to the height, keeping the shape unless that gets too wide, in the middle of a square."""
+    """Scale to the height, keep the shape unless it gets too wide, and centre in a square."""
     width = round(height * ink.shape[1] / ink.shape[0])
     size = (min(max(width, 1), widest), height)
     scaled = Image.fromarray((ink * 255).astype(np.uint8)).resize(size, Image.Resampling.BOX)

@@ -1,12 +1,14 @@
-"""The model: a small neural network, trained once on scikit-learn's bundled digits and kept as plain arrays.
+"""The model: a small neural network, trained once on scikit-learn's digits, kept as plain arrays.
 
-The file holds numbers only (NumPy's .npz, read with pickles refused), so that opening it can run no code.
+The file holds numbers only (NumPy's .npz, read with pickles refused), so that opening it can run no
+code.
 """
 
 from __future__ import annotations
 
 import os
 import tempfile
+import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,8 +22,9 @@ from .images import FRAME, INK, SIDE, to_digit
 VERSION = 1
 COPIES = 6  # slanted, turned and stretched copies of each training picture
 
-# Ways of writing that the data set's writers hardly used, as lines through points (right, down): a 1 with a flag, one
-# with a foot as well, an open 4, a printed 4, a 6 that curls at the top, a 7 without a bar and one with a hook.
+# Ways of writing that the data set's writers hardly used, as lines through points (right, down): a
+# 1 with a flag, one with a foot as well, an open 4, a printed 4, a 6 that curls at the top, a 7
+# without a bar and one with a hook.
 OTHER_HANDS: tuple[tuple[int, tuple[tuple[tuple[float, float], ...], ...]], ...] = (
     (1, (((0.3, 0.2), (0.55, 0), (0.55, 1)),)),
     (1, (((0.25, 0.25), (0.5, 0), (0.5, 1)), ((0.2, 1), (0.8, 1)))),
@@ -61,7 +64,7 @@ class Model:
 
 
 def load_or_train(folder: str | os.PathLike[str]) -> Model:
-    """The model kept in the folder; trained first, in some seconds, where there is none that can be read."""
+    """The model kept in the folder, or trained first (some seconds) where none can be read."""
     path = Path(folder) / f"digits-{VERSION}.npz"
     try:
         return _load(path)
@@ -89,11 +92,8 @@ def train() -> Model:
         pictures += [to_digit(_distorted(picture, chance)) for _ in range(copies)]
         answers += [answer] * copies
     network = MLPClassifier((96, 48), alpha=1e-2, max_iter=30, tol=0, random_state=0)
-    # Thirty rounds are what is wanted here, not a warning that more would change a little.
-    import warnings
-
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+        warnings.simplefilter("ignore")  # that thirty rounds are few: they are enough
         network.fit(np.stack(pictures).reshape(-1, SIDE * SIDE) / INK, answers)
     flat = held_out.reshape(-1, SIDE * SIDE) / INK
     return Model(
@@ -115,7 +115,7 @@ def _drawn(lines: Iterable[Iterable[tuple[float, float]]]) -> np.ndarray:
 
 
 def _distorted(picture: np.ndarray, chance: np.random.Generator) -> np.ndarray:
-    """The picture as another hand might have written it: larger pixels, slanted, turned and stretched."""
+    """The picture as another hand might have written it: slanted, turned and stretched."""
     side = 2 * FRAME
     large = Image.fromarray((picture / INK * 255).astype(np.uint8))
     large = large.resize((side, side), Image.Resampling.BICUBIC)
@@ -134,7 +134,7 @@ def _distorted(picture: np.ndarray, chance: np.random.Generator) -> np.ndarray:
 
 
 def _load(path: Path) -> Model:
-    with np.load(path, allow_pickle=False) as file:
+    with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
         layers = int(file["layers"])
         return Model(
             tuple(file[f"weight{n}"] for n in range(layers)),
