@@ -20,7 +20,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from erlen import Blueprint, Erlen, cli, current_app
-from erlen.cli import params
+from erlen.compat.metadata import FLASK_VERSION
 
 FILES = {
     "good.py": """
@@ -677,7 +677,7 @@ def test_version_names_python_erlen_the_api_and_werkzeug(folder: Path) -> None:
     result = CliRunner().invoke(cli.erlen_cli, ["--version"])
     assert re.fullmatch(
         rf"Python 3\.\d+\.\S+\nErlen {re.escape(metadata.version('erlen'))}\n"
-        rf"Flask {re.escape(params.FLASK_API)} \(API\)\nWerkzeug 3\.1\.\d+\n",
+        rf"Flask {re.escape(FLASK_VERSION)} \(API\)\nWerkzeug 3\.1\.\d+\n",
         result.output,
     )
 

@@ -17,8 +17,6 @@ from ..commands import ScriptInfo
 ENV_FILES = (".flaskenv", ".env")
 """The files that are looked for, the one whose values win last."""
 
-FLASK_API = "3.1.3"
-
 
 # Environment files
 
@@ -88,11 +86,13 @@ def _set_debug(ctx: click.Context, param: click.Option, value: bool) -> bool | N
 
 def get_version(ctx: click.Context, param: click.Parameter, value: t.Any) -> None:
     """Callback of ``--version``: print what runs here, and leave."""
+    from ..compat.metadata import FLASK_VERSION
+
     if value and not ctx.resilient_parsing:
         lines = (
             ("Python", platform.python_version()),
             ("Erlen", metadata.version("erlen")),
-            ("Flask", f"{FLASK_API} (API)"),
+            ("Flask", f"{FLASK_VERSION} (API)"),
             ("Werkzeug", metadata.version("werkzeug")),
         )
         click.echo("\n".join(f"{name} {version}" for name, version in lines), color=ctx.color)
