@@ -1,4 +1,4 @@
-"""``python -m benchmarks.importtime``: a process that imports Erlen beside one that imports Flask."""
+"""``python -m benchmarks.importtime``: a process that imports Erlen beside Flask's."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def seconds_of(statement: str) -> float:
 
 
 def measure(rounds: int) -> dict[str, list[float]]:
-    """Time the statements in pairs, the order turned each round; the first round only fills caches."""
+    """Time the statements in pairs, the order turned each round; the first fills caches."""
     times: dict[str, list[float]] = {name: [] for name in STATEMENTS}
     for number in range(-1, rounds):
         order = list(STATEMENTS) if number % 2 else list(STATEMENTS)[::-1]
