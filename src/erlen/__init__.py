@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from . import imports as imports  # first: it decides how Werkzeug is imported
 
-from . import json as json
+from . import json as json  # isort: skip
 from .app import Erlen as Erlen
 from .app import Flask as Flask
 from .blueprints import Blueprint as Blueprint

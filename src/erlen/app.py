@@ -15,7 +15,6 @@ from urllib.parse import quote
 
 from werkzeug.datastructures import ImmutableDict
 from werkzeug.exceptions import Aborter
-from werkzeug.routing import BuildError, MapAdapter, Rule
 from werkzeug.wsgi import get_host
 
 from . import json as _json
@@ -23,7 +22,6 @@ from . import typing as ft
 from .config import Config, ConfigAttribute
 from .ctx import _AppCtxGlobals
 from .engine.registry import HookDict, ViewDict
-from .engine.routing import Map
 from .errors import SetupError
 from .globals import _cv_app, _cv_request, g, request, session
 from .helpers import get_debug_flag, get_flashed_messages
@@ -38,9 +36,11 @@ from .wrappers import Request, Response, lazy
 if t.TYPE_CHECKING:
     import logging
 
+    from werkzeug.routing import BuildError, MapAdapter, Rule
     from werkzeug.wrappers import Response as BaseResponse
 
     from .blueprints import Blueprint
+    from .engine.routing import Map
     from .templating import DispatchingJinjaLoader, Environment
     from .testing import FlaskClient, FlaskCliRunner
 
@@ -93,13 +93,17 @@ def _program_dropper(app: Erlen) -> t.Callable[[], None]:
     return drop
 
 
-class _TemplateEnvironmentClass:
-    """`Erlen.jinja_environment`: the class, imported when it is asked for."""
+class _Imported:
+    """A class as the default of an attribute, imported when it is asked for.
 
-    def __get__(self, instance: t.Any, owner: t.Any) -> type[Environment]:
-        from .templating import Environment
+    PERF: neither Jinja nor the URL map is needed to import the package.
+    """
 
-        return Environment
+    def __init__(self, module: str, name: str) -> None:
+        self.module, self.name = module, name
+
+    def __get__(self, instance: t.Any, owner: t.Any) -> t.Any:
+        return getattr(import_module(self.module, __package__), self.name)
 
 
 class Erlen(Stages):
@@ -117,8 +121,6 @@ class Erlen(Stages):
     config_class = Config
     json_provider_class: type[JSONProvider] = DefaultJSONProvider
     session_interface: SessionInterface = SecureCookieSessionInterface()
-    url_rule_class = Rule
-    url_map_class = Map
     #: Options of the Jinja environment; without effect once `jinja_env` is made.
     jinja_options: dict[str, t.Any] = {}
     test_client_class: type[FlaskClient] | None = None
@@ -126,8 +128,12 @@ class Erlen(Stages):
 
     if t.TYPE_CHECKING:
         jinja_environment: type[Environment]
+        url_map_class: type[Map]
+        url_rule_class: type[Rule]
     else:
-        jinja_environment = _TemplateEnvironmentClass()
+        jinja_environment = _Imported(".templating", "Environment")
+        url_map_class = _Imported(".engine.routing", "Map")
+        url_rule_class = _Imported("werkzeug.routing", "Rule")
 
     testing = ConfigAttribute[bool]("TESTING")
     secret_key = ConfigAttribute[str | bytes | None]("SECRET_KEY")
@@ -562,7 +568,9 @@ class Erlen(Stages):
             url = adapter.build(
                 endpoint, values, method=_method, url_scheme=_scheme, force_external=external
             )
-        except BuildError as error:
+        except LookupError as error:
+            if not _is_build_error(error):
+                raise
             asked = {"_anchor": _anchor, "_method": _method, "_scheme": _scheme}
             return self.handle_url_build_error(
                 error, endpoint, {**values, **asked, "_external": external}
@@ -599,7 +607,9 @@ class Erlen(Stages):
         for handler in self.url_build_error_handlers:
             try:
                 url = handler(last, endpoint, values)
-            except BuildError as again:
+            except LookupError as again:
+                if not _is_build_error(again):
+                    raise
                 last = again
             else:
                 if url is not None:
@@ -636,6 +646,18 @@ class Erlen(Stages):
         from .testing import FlaskCliRunner
 
         return (self.test_cli_runner_class or FlaskCliRunner)(self, **kwargs)
+
+
+def _is_build_error(error: LookupError) -> t.TypeGuard[BuildError]:
+    from werkzeug.routing import BuildError
+
+    return isinstance(error, BuildError)
+
+
+def __getattr__(name: str) -> t.Any:
+    if name in {"Map", "MapAdapter", "Rule"}:  # as in `flask.app`, but not imported for that
+        return getattr(import_module("werkzeug.routing"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 _IN_FRAGMENT = "%!#$&'()*+,/:;=?@"

@@ -17,7 +17,8 @@ import sys
 import typing as t
 import weakref
 from contextvars import Context, copy_context
-from types import CoroutineType, coroutine
+from inspect import iscoroutinefunction
+from types import CoroutineType, FunctionType, MethodType, coroutine
 
 if t.TYPE_CHECKING:
     import asyncio
@@ -78,10 +79,11 @@ def is_coroutine_function(obj: object) -> bool:
     Sees through :class:`functools.partial` and bound methods as :mod:`inspect` does, and besides
     knows objects whose class has an ``async def __call__``.
     """
-    from inspect import iscoroutinefunction
-
     while isinstance(obj, functools.partial):
         obj = obj.func
+    # PERF: no class of these has an ``async def __call__`` to look for.
+    if isinstance(obj, (FunctionType, MethodType)):
+        return iscoroutinefunction(obj)
     method = getattr(type(obj), "__call__", None)  # noqa: B004
     return iscoroutinefunction(obj) or iscoroutinefunction(method)
 

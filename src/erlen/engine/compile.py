@@ -15,10 +15,11 @@ from .internals import is_outdated
 from .plan import Plan, Program
 from .registry import fingerprint, foreign
 from .respond import quick_response
-from .routing import Map, Matcher, compile_matcher
 
 if t.TYPE_CHECKING:
     from werkzeug.routing import Rule
+
+    from .routing import Map, Matcher
 
 # The application's method for each stage, and how it is called when it was replaced.
 _STAGES: dict[str, tuple[str, t.Callable[..., t.Any], t.Callable[[t.Any], t.Any]]] = {
@@ -112,6 +113,7 @@ def compile_program(app: t.Any, builtin: type) -> Program:
     from ..json.provider import plain_provider
     from ..sessions import SecureCookieSessionInterface
     from ..wrappers import Request, Response
+    from .routing import Map
 
     program = Program(app)
     methods = [method for method, _, _ in _STAGES.values()]
@@ -155,11 +157,13 @@ def is_current(program: Program) -> bool:
 
 def _matcher(url_map: Map) -> Matcher:
     """The map's matcher, compiled again only after a change of the map."""
+    from .routing import compile_matcher
+
     kept = url_map.__dict__.get("_compiled")
     if kept is None or kept[0] != url_map.version or is_outdated(url_map):
-        matcher = compile_matcher(url_map)
-        kept = url_map.__dict__["_compiled"] = (url_map.version, matcher)
-    return kept[1]  # type: ignore[no-any-return]
+        made = compile_matcher(url_map)
+        kept = url_map.__dict__["_compiled"] = (url_map.version, made)
+    return t.cast("Matcher", kept[1])
 
 
 def plan_for_rule(program: Program, rule: Rule | None, index: int = -1) -> Plan:

@@ -23,7 +23,6 @@ import sys
 import typing as t
 
 from werkzeug.exceptions import BadRequest, BadRequestKeyError, HTTPException, InternalServerError
-from werkzeug.routing import RequestRedirect, RoutingException
 
 from ..signals import got_request_exception, request_finished, request_started, request_tearing_down
 
@@ -175,6 +174,8 @@ def handle_user_exception(program: Program, ctx: RequestContext, error: Exceptio
 
 def handle_http_exception(program: Program, ctx: RequestContext, error: HTTPException) -> t.Any:
     """The answer of the handler for an HTTP error, or the error itself, which is an answer."""
+    from werkzeug.routing import RoutingException
+
     if error.code is None or isinstance(error, RoutingException):
         return error
     app = program.app
@@ -202,6 +203,8 @@ def handle_exception(program: Program, ctx: RequestContext, error: Exception) ->
 
 def raise_routing_exception(app: t.Any, request: t.Any) -> t.NoReturn:
     """Raise what matching raised. In debug mode a redirect that would lose a form is an error."""
+    from werkzeug.routing import RequestRedirect
+
     failure = request.routing_exception
     loses_body = (
         app.debug

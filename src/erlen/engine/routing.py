@@ -64,7 +64,7 @@ class Entry:
 Value = t.Any
 Hit = tuple[Entry, dict[str, Value]]
 #: The answer where no rule has a path of this form, for any method.
-MISSING: t.Any = object()
+MISSING: t.Final = False
 Convert = t.Callable[[str], Value]
 # An entry of `None` says: a path of this form is for Werkzeug to decide.
 Candidate = tuple[t.Callable[[str], "re.Match[str] | None"], "Entry | None"]
@@ -149,7 +149,7 @@ class Matcher:
         self.undecided: set[str] = set()
         self.tree: Node = ()
 
-    def find(self, method: str, path: str) -> Hit | None:
+    def find(self, method: str, path: str) -> Hit | t.Literal[False] | None:
         """The entry and fresh values for a path, `MISSING` where no rule has such a path, or
         `None` where Werkzeug must decide."""
         paths = self.static.get(method)
@@ -178,7 +178,7 @@ class Matcher:
                 wrong_method = True
         if wrong_method or path in self.static_paths:
             return None
-        return MISSING  # type: ignore[no-any-return]
+        return MISSING
 
     @staticmethod
     def _values(entry: Entry, match: re.Match[str]) -> Hit | None:

@@ -7,7 +7,6 @@ import typing as t
 from werkzeug.exceptions import NotFound
 
 from ..ctx import RequestContext
-from ..engine.routing import MISSING
 from ..signals import (
     appcontext_popped,
     appcontext_pushed,
@@ -58,7 +57,7 @@ def _matched(program: Program, environ: WSGIEnvironment, hit: t.Any) -> RequestC
         ctx.request = request = cls(environ)
     request.json_module = app.json
     ctx._program = program
-    if hit is MISSING:
+    if hit is False:  # no rule has such a path
         ctx._plan = program.no_match or app._plan_for_rule(program, None)
         if program.late_session:
             request.routing_exception = NotFound()
