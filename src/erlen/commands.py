@@ -9,7 +9,7 @@ import re
 import sys
 import traceback
 import typing as t
-from functools import update_wrapper
+from functools import partial, update_wrapper
 from pathlib import Path
 
 import click
@@ -276,13 +276,17 @@ def with_appcontext(f: F) -> F:
     context is active already. Commands of ``app.cli`` and of :class:`AppGroup` need no decorator.
     """
 
-    def call(ctx: click.Context, /, *args: t.Any, **kwargs: t.Any) -> t.Any:
-        if not current_app:
-            loaded = ctx.ensure_object(ScriptInfo).load_app()
-            ctx.with_resource(loaded.app_context())
-        return ctx.invoke(f, *args, **kwargs)
+    wrapper = click.pass_context(partial(_invoke_in_context, f))
+    return t.cast(F, update_wrapper(wrapper, f))
 
-    return t.cast(F, update_wrapper(click.pass_context(call), f))
+
+def _invoke_in_context(
+    f: t.Callable[..., t.Any], ctx: click.Context, /, *args: t.Any, **kwargs: t.Any
+) -> t.Any:
+    if not current_app:
+        loaded = ctx.ensure_object(ScriptInfo).load_app()
+        ctx.with_resource(loaded.app_context())
+    return ctx.invoke(f, *args, **kwargs)
 
 
 _with_context = with_appcontext

@@ -140,13 +140,9 @@ class FlaskGroup(AppGroup):
         self._load_plugin_commands()
         # First what needs no application, so that it works when loading one fails.
         own = super().get_command(ctx, name)
-        if own is not None:
+        loaded = _load_or_tell(ctx) if own is None else None
+        if loaded is None:
             return own
-        try:
-            loaded = ctx.ensure_object(ScriptInfo).load_app()
-        except NoAppException as error:
-            _echo_error(f"Error: {error.format_message()}\n")
-            return None
         # Pushed this early for the callbacks of the command's parameters.
         if current_application() is not loaded:
             ctx.with_resource(loaded.app_context())
@@ -155,13 +151,12 @@ class FlaskGroup(AppGroup):
     def list_commands(self, ctx: click.Context) -> list[str]:
         self._load_plugin_commands()
         names = {*super().list_commands(ctx)}
-        # What the user asked for is the list: a broken application makes it shorter, no more.
         try:
-            names.update(ctx.ensure_object(ScriptInfo).load_app().cli.list_commands(ctx))
-        except NoAppException as error:
-            _echo_error(f"Error: {error.format_message()}\n")
+            loaded = _load_or_tell(ctx)
+            names.update(loaded.cli.list_commands(ctx) if loaded is not None else ())
         except Exception:
-            _echo_error(f"{traceback.format_exc()}\n")
+            # What the user asked for is the list: a broken application makes it shorter, no more.
+            _echo_error(traceback.format_exc())
         return sorted(names)
 
     def make_context(
@@ -190,8 +185,17 @@ class FlaskGroup(AppGroup):
         return super().parse_args(ctx, args)
 
 
+def _load_or_tell(ctx: click.Context) -> Erlen | None:
+    """The application; if there is none, None and a message."""
+    try:
+        return ctx.ensure_object(ScriptInfo).load_app()
+    except NoAppException as error:
+        _echo_error(f"Error: {error.format_message()}")
+        return None
+
+
 def _echo_error(text: str) -> None:
-    click.secho(text, fg="red", err=True)
+    click.secho(f"{text}\n", fg="red", err=True)
 
 
 # erlen run
@@ -199,12 +203,11 @@ def _echo_error(text: str) -> None:
 
 def show_server_banner(debug: bool, app_import_path: str | None) -> None:
     """Say what is served and whether in debug mode; the reloader's child keeps quiet."""
-    if is_running_from_reloader():
-        return
-    if app_import_path is not None:
-        click.echo(f" * Serving Flask app '{app_import_path}'")
-    if debug is not None:
-        click.echo(f" * Debug mode: {'on' if debug else 'off'}")
+    mode = None if debug is None else "on" if debug else "off"
+    facts = ((" * Serving Flask app '{}'", app_import_path), (" * Debug mode: {}", mode))
+    for text, fact in facts if not is_running_from_reloader() else ():
+        if fact is not None:
+            click.echo(text.format(fact))
 
 
 def _load_or_defer(info: ScriptInfo) -> WSGIApplication:

@@ -17,6 +17,8 @@ from ..commands import ScriptInfo
 ENV_FILES = (".flaskenv", ".env")
 """The files that are looked for, the one whose values win last."""
 
+NOBODY_S_CHOICE = frozenset({ParameterSource.DEFAULT, ParameterSource.DEFAULT_MAP})
+
 
 # Environment files
 
@@ -76,12 +78,11 @@ def _set_app(ctx: click.Context, param: click.Option, value: str | None) -> str 
 
 
 def _set_debug(ctx: click.Context, param: click.Option, value: bool) -> bool | None:
-    chosen_by = ctx.get_parameter_source(str(param.name))
-    if chosen_by in (ParameterSource.DEFAULT, ParameterSource.DEFAULT_MAP):
-        return None
-    # In the environment, since the reloader's child process has to know it too.
-    os.environ["FLASK_DEBUG"] = str(int(value))
-    return value
+    if ctx.get_parameter_source(str(param.name)) not in NOBODY_S_CHOICE:
+        # In the environment, since the reloader's child process has to know it too.
+        os.environ["FLASK_DEBUG"] = str(int(value))
+        return value
+    return None
 
 
 def get_version(ctx: click.Context, param: click.Parameter, value: t.Any) -> None:
@@ -161,7 +162,7 @@ class CertParamType(click.ParamType):  # type: ignore[type-arg]
         try:
             return self.path_type(value, param, ctx)
         except click.BadParameter:
-            text = click.STRING(value, param, ctx)
+            text = str(value)
             if text != "adhoc":
                 found = import_string(text, silent=True)
                 if _is_ssl_context(found):
