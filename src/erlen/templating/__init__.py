@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import typing as t
 
-from ..globals import current_app
-from ..helpers import stream_with_context
+from ..helpers import _app, stream_with_context
 from ..signals import before_render_template, template_rendered
 from ..state import current
 
@@ -76,10 +75,6 @@ def _stream(app: Erlen, template: Template, context: dict[str, t.Any]) -> t.Iter
         _announce(template_rendered, app, template, context)
 
     return pieces() if current.get()[1] is None else stream_with_context(pieces())
-
-
-def _app() -> Erlen:
-    return current_app._get_current_object()  # type: ignore[attr-defined, no-any-return]
 
 
 def render_template(
