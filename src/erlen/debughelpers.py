@@ -9,8 +9,6 @@ from .state import current
 if t.TYPE_CHECKING:
     from jinja2 import BaseLoader
 
-    from .app import Erlen
-    from .scaffold import Scaffold
     from .wrappers import Request
 
     Found = tuple[str, str | None, t.Callable[[], bool] | None]
@@ -70,13 +68,9 @@ def attach_enctype_error_multidict(request: Request) -> None:
     plain = type(request.files)
 
     def __getitem__(self: t.Any, key: str) -> t.Any:
-        try:
-            return plain.__getitem__(self, key)
-        except KeyError as missing:
-            if key not in request.form:
-                raise
-            report = DebugFilesKeyError(request, key)
-            raise report.with_traceback(missing.__traceback__) from None
+        if key not in self and key in request.form:
+            raise DebugFilesKeyError(request, key)
+        return plain.__getitem__(self, key)
 
     explained = {"__getitem__": __getitem__, "__module__": plain.__module__}
     request.files.__class__ = type(plain.__name__, (plain,), explained)
@@ -100,9 +94,9 @@ def _dump_loader_info(loader: BaseLoader) -> t.Iterator[str]:
 
 
 def explain_template_loading_attempts(
-    app: Erlen,
+    app: t.Any,
     template: str,
-    attempts: list[tuple[BaseLoader, Scaffold, Found | None]],
+    attempts: list[tuple[BaseLoader, t.Any, Found | None]],
 ) -> None:
     """Log, as INFO, where a template was looked for, and a hint if none or several were found.
 

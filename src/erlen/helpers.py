@@ -21,13 +21,12 @@ if t.TYPE_CHECKING:
     from werkzeug.wrappers import Response as BaseResponse
 
     from . import typing as ft
-    from .app import Erlen
     from .wrappers import Response
 
 _NO = frozenset({"0", "false", "no"})
 
 
-def _app() -> Erlen:
+def _app() -> t.Any:
     """The current application itself; RuntimeError outside of any.
 
     PERF: attributes of the proxy `current_app` cost several times as much.
@@ -35,7 +34,7 @@ def _app() -> Erlen:
     app = current_application()
     if app is None:
         app = current_app._get_current_object()  # type: ignore[attr-defined]
-    return t.cast("Erlen", app)
+    return app
 
 
 # -- settings of the process ------------------------------------------------------------------
@@ -65,8 +64,8 @@ def make_response(*args: t.Any) -> Response:
     """
     app = _app()
     if not args:
-        return app.response_class()
-    return app.make_response(args[0] if len(args) == 1 else t.cast(t.Any, args))
+        return t.cast("Response", app.response_class())
+    return t.cast("Response", app.make_response(args[0] if len(args) == 1 else args))
 
 
 def redirect(
@@ -117,7 +116,7 @@ def url_for(
     :param _external: with scheme and host; the default outside of requests
     :param values: variables of the rule; others go to the query
     """
-    return _app().url_for(
+    url: str = _app().url_for(
         endpoint,
         _anchor=_anchor,
         _method=_method,
@@ -125,6 +124,7 @@ def url_for(
         _external=_external,
         **values,
     )
+    return url
 
 
 def get_template_attribute(template_name: str, attribute: str) -> t.Any:

@@ -10,9 +10,6 @@ from werkzeug.local import LocalProxy
 
 from .state import current
 
-if t.TYPE_CHECKING:
-    from .app import Erlen
-
 
 def _errors_stream() -> t.TextIO:
     ctx = current.get()[1]
@@ -41,15 +38,14 @@ def has_level_handler(logger: logging.Logger) -> bool:
     return False
 
 
-def create_logger(app: Erlen) -> logging.Logger:
+def create_logger(app: t.Any) -> logging.Logger:
     """The logger named like the application.
 
     In debug mode its level becomes DEBUG unless set; `default_handler` is added unless some
     handler takes its level already.
     """
     logger = logging.getLogger(app.name)
-    if app.debug and logger.level == logging.NOTSET:
-        logger.setLevel(logging.DEBUG)
+    logger.setLevel(logger.level or (logging.DEBUG if app.debug else logging.NOTSET))
     if not has_level_handler(logger):
         logger.addHandler(default_handler)
     return logger

@@ -14,7 +14,6 @@ from ..signals import before_render_template, template_rendered
 from ..state import current
 
 if t.TYPE_CHECKING:
-    from ..app import Erlen
     from .environment import BaseEnvironment as BaseEnvironment
     from .environment import BaseLoader as BaseLoader
     from .environment import DispatchingJinjaLoader as DispatchingJinjaLoader
@@ -53,12 +52,12 @@ def _default_template_ctx_processor() -> dict[str, t.Any]:
     return found
 
 
-def _announce(signal: t.Any, app: Erlen, template: Template, context: dict[str, t.Any]) -> None:
+def _announce(signal: t.Any, app: t.Any, template: Template, context: dict[str, t.Any]) -> None:
     if signal.receivers:
         signal.send(app, _async_wrapper=app.ensure_sync, template=template, context=context)
 
 
-def _render(app: Erlen, template: Template, context: dict[str, t.Any]) -> str:
+def _render(app: t.Any, template: Template, context: dict[str, t.Any]) -> str:
     app.update_template_context(context)
     _announce(before_render_template, app, template, context)
     text = template.render(context)
@@ -66,7 +65,7 @@ def _render(app: Erlen, template: Template, context: dict[str, t.Any]) -> str:
     return text
 
 
-def _stream(app: Erlen, template: Template, context: dict[str, t.Any]) -> t.Iterator[str]:
+def _stream(app: t.Any, template: Template, context: dict[str, t.Any]) -> t.Iterator[str]:
     app.update_template_context(context)
     _announce(before_render_template, app, template, context)
 

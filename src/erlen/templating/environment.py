@@ -14,9 +14,6 @@ from jinja2.runtime import Context, new_context
 BaseEnvironment = _Environment
 
 if t.TYPE_CHECKING:
-    from ..app import Erlen
-    from ..scaffold import Scaffold
-
     Source = tuple[str, str | None, t.Callable[[], bool] | None]
 
 
@@ -49,7 +46,7 @@ class Environment(BaseEnvironment):
     :param options: as for Jinja's; `loader` is the application's unless given
     """
 
-    def __init__(self, app: Erlen, **options: t.Any) -> None:
+    def __init__(self, app: t.Any, **options: t.Any) -> None:
         if "loader" not in options:
             options["loader"] = app.create_global_jinja_loader()
         super().__init__(**options)
@@ -62,17 +59,17 @@ class Environment(BaseEnvironment):
 class DispatchingJinjaLoader(BaseLoader):
     """Looks in the application's templates, then in each blueprint's, in order of registration."""
 
-    def __init__(self, app: Erlen) -> None:
+    def __init__(self, app: t.Any) -> None:
         self.app = app
 
-    def _iter_loaders(self, template: str) -> t.Iterator[tuple[Scaffold, BaseLoader]]:
+    def _iter_loaders(self, template: str) -> t.Iterator[tuple[t.Any, BaseLoader]]:
         for owner in (self.app, *self.app.iter_blueprints()):
             if (loader := owner.jinja_loader) is not None:
                 yield owner, loader
 
     def _attempts(
         self, environment: BaseEnvironment, template: str
-    ) -> t.Iterator[tuple[BaseLoader, Scaffold, Source | None]]:
+    ) -> t.Iterator[tuple[BaseLoader, t.Any, Source | None]]:
         for owner, loader in self._iter_loaders(template):
             try:
                 yield loader, owner, loader.get_source(environment, template)
