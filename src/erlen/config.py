@@ -189,7 +189,7 @@ class Config(dict):  # type: ignore[type-arg]
     def _read(
         path: str,
         load: t.Callable[[t.IO[t.Any]], T],
-        allowed_errors: t.Container[int],
+        allowed_errors: t.Container[int | None],
         mode: str = "rb",
     ) -> T | None:
         """What `load` makes of the file, None for an error that is allowed."""

@@ -43,7 +43,7 @@ def get_root_path(import_name: str) -> str:
 
     if file_name is None:
         spec = _spec_of(import_name)
-        loader = spec and spec.loader
+        loader: t.Any = spec and spec.loader
         if loader is None:
             return os.getcwd()
         if hasattr(loader, "get_filename"):
