@@ -111,8 +111,9 @@ def run(options: argparse.Namespace) -> int:
     try:
         source = source_of("flask", FLASK_VERSION)
         oracle = oracle_outcomes(source, work)
-        project = (ROOT / "pyproject.toml").read_bytes()
-        python = environment("erlen", ["--editable", ROOT], [project])
+        # An editable install copies these; the package itself it reads where it is.
+        copied = [ROOT / "pyproject.toml", *sorted((ROOT / "src").glob("*.p*"))]
+        python = environment("erlen", ["--editable", ROOT], [p.read_bytes() for p in copied])
         say("running the tests on Erlen, under the alias")
         selected = ("-k", options.k) if options.k else ()
         ours = run_tests(python, source, work, selected, alias=True, show=options.verbose)
