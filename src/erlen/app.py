@@ -232,6 +232,8 @@ class Erlen(Stages):
         object.__setattr__(self, name, value)
         if name == "config" and isinstance(value, Config):
             value._on_change = _program_dropper(self)
+        elif name == "url_map" and hasattr(value, "listeners"):
+            value.listeners += (_program_dropper(self),)
         self._drop_program()
 
     def __delattr__(self, name: str) -> None:
@@ -256,7 +258,7 @@ class Erlen(Stages):
                 " consistently.\n"
                 "Make sure all imports, decorators, functions, etc."
                 " needed to set up the application are done before"
-                " running the application."
+                " running it."
             )
 
     # Parts, made on first use

@@ -247,7 +247,9 @@ class RequestContext:
 
         @lazy
         def _cv_tokens(self):
-            return []
+            """What `pop` needs of each push: a token, and an application context or `None`."""
+            token = self.__dict__.get("_token")
+            return [] if token is None else [(token, None)]
 
         @lazy
         def url_adapter(self):
@@ -258,6 +260,8 @@ class RequestContext:
         g: _AppCtxGlobals
         _own_app_context: AppContext
         _cv_tokens: list[t.Any]
+        #: Set where the engine pushed the context without `push`.
+        _token: t.Any
         _session: SessionMixin | None
         _after_request_functions: list[ft.AfterRequestCallable[t.Any]]
         url_adapter: MapAdapter | None

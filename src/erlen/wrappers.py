@@ -11,14 +11,14 @@ import typing as t
 from io import BytesIO
 from urllib.parse import parse_qsl, unquote
 
-from werkzeug.datastructures import EnvironHeaders
+from werkzeug.datastructures import EnvironHeaders, ImmutableMultiDict
 from werkzeug.exceptions import BadRequest, ClientDisconnected, HTTPException, RequestEntityTooLarge
 from werkzeug.utils import get_content_type
 from werkzeug.wrappers import Request as _Request
 from werkzeug.wrappers import Response as _Response
 from werkzeug.wsgi import get_input_stream
 
-from .engine.internals import headers_of, pairs_of
+from .engine.internals import headers_of, multidict_of, pairs_of
 from .state import current_application
 
 if t.TYPE_CHECKING:
@@ -73,6 +73,11 @@ def parse_pairs(text: str) -> list[tuple[str, str]]:
         text = text.replace("+", " ")
     # PERF: most queries and forms hold nothing to decode.
     return [(name, value) for name, _, value in [f.partition("=") for f in text.split("&") if f]]
+
+
+def _storage_of(request: Request, pairs: list[tuple[str, str]]) -> t.Any:
+    storage = request.parameter_storage_class
+    return multidict_of(pairs) if storage is ImmutableMultiDict else storage(pairs)
 
 
 # What must be Werkzeug's own for the short way of reading a body or form to be equivalent.
@@ -181,8 +186,10 @@ class Request(_Request):
         @lazy
         def args(self):
             """Values of the query; the first one of a name by `[]`, all by `getlist`."""
-            raw = self.query_string
-            return self.parameter_storage_class(parse_pairs(raw.decode()) if raw else ())
+            text = self.environ.get("QUERY_STRING", "")
+            if "query_string" in self.__dict__ or not text.isascii():
+                text = self.query_string.decode()
+            return _storage_of(self, parse_pairs(text))
 
         @lazy
         def stream(self):
@@ -351,7 +358,7 @@ class Request(_Request):
                 pairs = parse_pairs(body.decode())
             except UnicodeDecodeError:
                 pairs = []
-            mine["form"], mine["files"] = storage(pairs), storage()
+            mine["form"], mine["files"] = _storage_of(self, pairs), storage()
         explain = type(self)._explain_missing_files
         if explain is not None and self.mimetype != "multipart/form-data" and not self.files:
             app = current_application()

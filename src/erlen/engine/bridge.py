@@ -201,6 +201,8 @@ class _KeptLoop:
             # An interrupt can break off the loop itself, with the task still waiting.
             if not task.done():
                 self._abort(task)
+            elif not task.cancelled():
+                task.exception()  # it is being raised, so nobody else need be told of it
             raise
         finally:
             after, self.after = self.after, None

@@ -82,6 +82,7 @@ _STAGES: dict[str, tuple[str, t.Callable[..., t.Any], t.Callable[[t.Any], t.Any]
 }
 # Methods that the engine may go around only while they are the built-in ones.
 _CONTEXT_STAGES = ("request_context", "app_context", "create_url_adapter")
+_AFTER_STAGES = ("process_response", "finalize_request", "make_response")
 _END_STAGES = ("do_teardown_request", "do_teardown_appcontext")
 _OTHER_STAGES = ("ensure_sync", "async_to_sync", "do_teardown_appcontext")
 _WATCHED = (
@@ -227,12 +228,13 @@ def _compile_plan(program: Program, rule: Rule | None) -> Plan:
     plan.hooked = bool(plan.url_values or plan.before or "preprocess_request" in program.overridden)
     plan.is_direct = (
         view is not None
-        and not plan.hooked
         and program.plain_request
-        and "dispatch_request" not in program.overridden
+        and program.late_session
+        and "full_dispatch_request" not in program.overridden
+        and (plan.hooked or "dispatch_request" not in program.overridden)
     )
     plan.is_final = (
-        not plan.after and program.late_session and "process_response" not in program.overridden
+        not plan.after and program.late_session and program.overridden.isdisjoint(_AFTER_STAGES)
     )
     return plan
 

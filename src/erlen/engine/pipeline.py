@@ -55,13 +55,9 @@ def full_dispatch(program: Program, ctx: RequestContext) -> Response:
         if request_started.receivers:
             request_started.send(app, _async_wrapper=app.ensure_sync)
         plan = ctx._plan or plan_of(program, ctx)
-        if plan.is_direct and ctx._matched and ctx.request.environ["REQUEST_METHOD"] != "OPTIONS":
-            # PERF: nothing stands between match and view; `dispatch` would find the same.
-            rv = plan.view(**ctx.request.view_args)  # type: ignore[arg-type,misc]
-        else:
-            rv = program.preprocess(program, ctx) if plan.hooked else None
-            if rv is None:
-                rv = program.dispatch(program, ctx)
+        rv = program.preprocess(program, ctx) if plan.hooked else None
+        if rv is None:
+            rv = program.dispatch(program, ctx)
     except Exception as error:
         rv = program.handle_user_exception(program, ctx, error)
     return program.finalize(program, ctx, rv, False)
@@ -98,7 +94,7 @@ def dispatch(program: Program, ctx: RequestContext) -> t.Any:
 
 def _is_options(program: Program, request: Request) -> bool:
     if program.plain_request and "method" not in request.__dict__:
-        return request.environ["REQUEST_METHOD"] == "OPTIONS"  # type: ignore[no-any-return]
+        return request.environ["REQUEST_METHOD"].upper() == "OPTIONS"  # type: ignore[no-any-return]
     return request.method == "OPTIONS"
 
 

@@ -50,7 +50,7 @@ class Plan:
         self.has_async = False
         #: Whether anything runs between the match and the view.
         self.hooked = False
-        #: Whether the view can be called right after the match.
+        #: Whether the WSGI edge may call hooks and view itself.
         self.is_direct = False
         #: Whether nothing follows the view, if the session was not used.
         self.is_final = False

@@ -39,29 +39,38 @@ def quick_response(program: Program, rv: t.Any) -> Response:
     if kind is cls:
         return rv  # type: ignore[no-any-return]
     if program.plain_types:
-        if kind is str:
-            content_type = _CONTENT_TYPES.get(cls.default_mimetype)
-            if content_type is not None:
+        if kind is tuple and len(rv) == 2 and rv[1].__class__ is int:
+            ready = ready_body(program, rv[0])
+            if ready is not None:
                 made = cls.__new__(cls)
-                made._ready = (rv.encode(), content_type)
-                return made  # type: ignore[no-any-return]
-        elif kind is dict or kind is list:
-            to_body = program.json_body
-            if to_body is not None and program.app.json.mimetype == "application/json":
-                made = cls.__new__(cls)
-                made._ready = (to_body(rv), "application/json")
-                return made  # type: ignore[no-any-return]
-        elif kind is tuple and len(rv) == 2 and rv[1].__class__ is int:
-            if rv[0].__class__ in _SIMPLE:
-                made = quick_response(program, rv[0])
+                made._ready = ready
                 made.status_code = rv[1]
-                return made
+                return made  # type: ignore[no-any-return]
         elif isinstance(rv, HTTPException) and rv.response is None and _is_plain_error(kind):
             return _error_page(cls, rv)
+        else:
+            ready = ready_body(program, rv)
+            if ready is not None:
+                made = cls.__new__(cls)
+                made._ready = ready
+                return made  # type: ignore[no-any-return]
     return program.app.make_response(rv)  # type: ignore[no-any-return]
 
 
-_SIMPLE = (str, dict, list)
+def ready_body(program: Program, rv: t.Any) -> tuple[bytes, str] | None:
+    """Body and content type of text, dicts and lists; `None` where the long way must be gone."""
+    if not program.plain_types:
+        return None
+    kind = rv.__class__
+    if kind is str:
+        content_type = _CONTENT_TYPES.get(program.app.response_class.default_mimetype)
+        return None if content_type is None else (rv.encode(), content_type)
+    if (kind is dict or kind is list) and program.json_body is not None:
+        if program.app.json.mimetype == "application/json":
+            return program.json_body(rv), "application/json"
+    return None
+
+
 _CONTENT_TYPES = {
     "text/html": "text/html; charset=utf-8",
     "text/plain": "text/plain; charset=utf-8",

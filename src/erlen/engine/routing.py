@@ -20,7 +20,6 @@ from werkzeug.routing import (
     Rule,
     UnicodeConverter,
     UUIDConverter,
-    ValidationError,
 )
 from werkzeug.routing import Map as _Map
 
@@ -33,32 +32,40 @@ __all__ = ["MISSING", "Entry", "Map", "Matcher", "Rule", "compile_matcher"]
 
 
 class Map(_Map):
-    """Werkzeug's `Map`, which also counts its changes in `version`."""
+    """Werkzeug's `Map`, which counts its changes in `version` and tells of them."""
 
     version = 0
+    #: Called after each change, in addition to being counted.
+    listeners: tuple[t.Callable[[], None], ...] = ()
 
     def __setattr__(self, name: str, value: t.Any) -> None:
         object.__setattr__(self, name, value)
-        if name != "version" and name != "_remap":
-            self.__dict__["version"] = self.version + 1
+        if name not in {"version", "listeners", "_remap"}:
+            self._tell()
 
     def add(self, rulefactory: t.Any) -> None:
         """Add a rule or a factory of rules; see Werkzeug."""
         super().add(rulefactory)
-        self.__dict__["version"] = self.version + 1
+        self._tell()
+
+    def _tell(self) -> None:
+        self.version += 1
+        for listener in self.listeners:
+            listener()
 
 
 class Entry:
     """A rule that the matcher can answer, with what turns the path's pieces into values."""
 
-    __slots__ = ("converters", "index", "methods", "names", "rule")
+    __slots__ = ("converting", "index", "methods", "names", "rule")
 
     def __init__(self, rule: Rule, index: int) -> None:
         self.rule = rule
         self.index = index
         self.methods: t.Container[str] | None = rule.methods
         self.names = tuple(converters_of(rule))
-        self.converters = tuple(_conversion(c) for c in converters_of(rule).values())
+        converting = ((name, _conversion(c)) for name, c in converters_of(rule).items())
+        self.converting = tuple((name, to) for name, to in converting if to is not None)
 
 
 Value = t.Any
@@ -174,23 +181,17 @@ class Matcher:
                 if entry is None:
                     return None
                 if entry.methods is None or method in entry.methods:
-                    return self._values(entry, match)
+                    values: dict[str, Value] = dict(zip(entry.names, match.groups()))  # noqa: B905
+                    try:
+                        for name, convert in entry.converting:
+                            values[name] = convert(values[name])
+                    except ValueError:  # ValidationError too
+                        return None
+                    return entry, values
                 wrong_method = True
         if wrong_method or path in self.static_paths:
             return None
         return MISSING
-
-    @staticmethod
-    def _values(entry: Entry, match: re.Match[str]) -> Hit | None:
-        values: dict[str, Value] = {}
-        try:
-            for name, convert, piece in zip(
-                entry.names, entry.converters, match.groups(), strict=True
-            ):
-                values[name] = piece if convert is None else convert(piece)
-        except (ValidationError, ValueError):
-            return None
-        return entry, values
 
 
 def _node(ways: list[_Path], entries: dict[int, Entry], depth: int) -> Node:
