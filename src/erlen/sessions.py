@@ -13,6 +13,7 @@ from collections.abc import MutableMapping
 from datetime import datetime, timezone
 
 from werkzeug.datastructures import CallbackDict
+from werkzeug.wrappers import Request as _WerkzeugRequest
 from werkzeug.wrappers import Response as _WerkzeugResponse
 
 from .json.tag import TaggedJSONSerializer
@@ -225,13 +226,11 @@ class SecureCookieSessionInterface(SessionInterface):
         keys = _secret_keys(app)
         if not keys:
             return None
-        from .signing import cookie_serializer
-
         digest = self.digest_method
         if digest is _lazy_sha1:
             digest = hashlib.sha1  # PERF: with the function itself, HMAC stays in C
         try:
-            return cookie_serializer(keys, self.salt, self.serializer, self.key_derivation, digest)
+            return _cookie_serializer(keys, self.salt, self.serializer, self.key_derivation, digest)
         except TypeError:  # a setting that cannot be hashed, or that is wrong
             return self.get_signing_serializer(app)
 
@@ -240,7 +239,7 @@ class SecureCookieSessionInterface(SessionInterface):
         signing = self._signing(app)
         if signing is None:
             return None
-        text = request.cookies.get(self.get_cookie_name(app))
+        text = _cookie(request, self.get_cookie_name(app))
         if text:
             lifetime = app.permanent_session_lifetime
             try:
@@ -252,12 +251,13 @@ class SecureCookieSessionInterface(SessionInterface):
 
     def save_session(self, app: t.Any, session: SessionMixin, response: Response) -> None:
         """Set, refresh or delete the cookie, or leave it, as the session asks for."""
-        if session.accessed:
+        accessed = session.accessed
+        if accessed:
             _vary_by_cookie(response)
         if not session:
-            if session.modified:
-                response.delete_cookie(self.get_cookie_name(app), **self._attributes(app))
-                _vary_by_cookie(response)
+            if not session.modified:
+                return
+            response.delete_cookie(self.get_cookie_name(app), **self._attributes(app))
         elif self.should_set_cookie(app, session):
             response.set_cookie(
                 self.get_cookie_name(app),
@@ -265,6 +265,9 @@ class SecureCookieSessionInterface(SessionInterface):
                 expires=self.get_expiration_time(app, session),
                 **self._attributes(app),
             )
+        else:
+            return
+        if not accessed:
             _vary_by_cookie(response)
 
     def _attributes(self, app: t.Any) -> dict[str, t.Any]:
@@ -298,6 +301,18 @@ class SecureCookieSessionInterface(SessionInterface):
 _built_in_serializer: t.Final = SecureCookieSessionInterface.get_signing_serializer
 
 
+def _import_serializer(*settings: t.Any) -> URLSafeTimedSerializer:
+    """Stand in for `signing.cookie_serializer` until it is first needed."""
+    global _cookie_serializer
+    from .signing import cookie_serializer
+
+    _cookie_serializer = cookie_serializer
+    return cookie_serializer(*settings)
+
+
+_cookie_serializer: t.Callable[..., URLSafeTimedSerializer] = _import_serializer
+
+
 def _secret_keys(app: t.Any) -> tuple[str | bytes, ...]:
     """The keys that are accepted, the one that signs last; empty without a secret key."""
     secret = app.secret_key
@@ -305,6 +320,23 @@ def _secret_keys(app: t.Any) -> tuple[str | bytes, ...]:
         return ()
     fallbacks = app.config["SECRET_KEY_FALLBACKS"]
     return (*fallbacks, secret) if fallbacks else (secret,)
+
+
+def _cookie(request: Request, name: str) -> str | None:
+    """`request.cookies.get(name)`.
+
+    PERF: one simple cookie is found in the header sooner than all are parsed.
+    """
+    built_in = getattr(type(request), "cookies", None) is _WerkzeugRequest.cookies
+    if built_in and "cookies" not in request.__dict__:
+        header = request.environ.get("HTTP_COOKIE", "")
+        if header.isascii() and '"' not in header:
+            for item in header.split(";"):
+                key, _, value = item.partition("=")
+                if key.strip() == name:
+                    return t.cast("str", value.strip()) if name else None
+            return None
+    return request.cookies.get(name)
 
 
 def _vary_by_cookie(response: Response) -> None:

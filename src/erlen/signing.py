@@ -8,13 +8,15 @@ from __future__ import annotations
 import time
 import typing as t
 import zlib
-from base64 import urlsafe_b64encode
+from binascii import b2a_base64
 from functools import lru_cache
 from hmac import compare_digest
 from hmac import new as new_hmac
 
 from itsdangerous import BadData, URLSafeTimedSerializer
 from itsdangerous.encoding import base64_decode, int_to_bytes, want_bytes
+
+_URL_SAFE: t.Final = bytes.maketrans(b"+/", b"-_")
 
 # The longest text for which `_can_shrink` tells, and how wrong it may be.
 _PROBED: t.Final = 126
@@ -57,7 +59,7 @@ class CookieSerializer(URLSafeTimedSerializer):
         now = int(time.time())
         second, stamp = self._now
         if second != now:
-            stamp = b"." + urlsafe_b64encode(int_to_bytes(now)).rstrip(b"=")
+            stamp = b"." + _encode(int_to_bytes(now))
             self._now = now, stamp
         signed = self.dump_payload(obj) + stamp
         return (signed + b"." + _signature(self._macs[0], signed)).decode()
@@ -94,14 +96,19 @@ class CookieSerializer(URLSafeTimedSerializer):
         if _can_shrink(text):
             shrunk = zlib.compress(text)
             if len(shrunk) < len(text) - 1:
-                return b"." + urlsafe_b64encode(shrunk).rstrip(b"=")
-        return urlsafe_b64encode(text).rstrip(b"=")
+                return b"." + _encode(shrunk)
+        return _encode(text)
+
+
+def _encode(raw: bytes) -> bytes:
+    """Base64 for URLs, without padding (RFC 4648, 5)."""
+    return b2a_base64(raw, newline=False).translate(_URL_SAFE).rstrip(b"=")
 
 
 def _signature(mac: t.Any, text: bytes) -> bytes:
     mac = mac.copy()
     mac.update(text)
-    return urlsafe_b64encode(mac.digest()).rstrip(b"=")
+    return _encode(mac.digest())
 
 
 @lru_cache(maxsize=32)

@@ -249,8 +249,9 @@ class TaggedJSONSerializer:
         if self.order == self._built_in:
             if type(value) in _UNTAGGED:
                 return value
-            if type(value) is dict and len(value) > 1 and _plain(value):
-                return value.copy()
+            if type(value) is dict and _plain(value):
+                if len(value) != 1 or next(iter(value)) not in self.tags:
+                    return value.copy()
         taken = next((tag for tag in self.order if tag.check(value)), None)
         return value if taken is None else taken.tag(value)
 
