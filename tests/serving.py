@@ -1,0 +1,184 @@
+"""Start servers for tests, wait for them by connecting, talk to them over bare sockets."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import importlib.util
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+HERE = Path(__file__).parent
+
+#: The package that each server needs, and its command line after ``python -m``.
+COMMANDS: dict[str, tuple[str, list[str]]] = {
+    "granian": (
+        "granian",
+        ["erlen", "serve", "{app}", "--bind", "{bind}", "--workers", "{workers}"],
+    ),
+    "gunicorn-sync": ("gunicorn", ["gunicorn", "{app}", "-b", "{bind}", "-w", "{workers}"]),
+    "gunicorn-gthread": (
+        "gunicorn",
+        ["gunicorn", "{app}", "-b", "{bind}", "-w", "{workers}", "-k", "gthread", "--threads", "4"],
+    ),
+    # A worker with gevent at times goes on waiting when its last request has ended.
+    "gunicorn-gevent": (
+        "gevent",
+        [
+            *("gunicorn", "{app}", "-b", "{bind}", "-w", "{workers}", "-k", "gevent"),
+            *("--graceful-timeout", "3"),
+        ],
+    ),
+    "script": ("granian", ["{app}", "{bind}"]),
+    "waitress": ("waitress", ["waitress", "--listen={bind}", "{app}"]),
+}
+
+SERVERS = [kind for kind in COMMANDS if kind != "script"]
+
+
+class Server:
+    """A running server: its process, and where it listens."""
+
+    def __init__(
+        self,
+        kind: str,
+        *,
+        app: str = "serving_app:app",
+        workers: int = 1,
+        unix: Path | None = None,
+        options: tuple[str, ...] = (),
+        cwd: Path = HERE,
+        **env: str,
+    ) -> None:
+        package, command = COMMANDS[kind]
+        if importlib.util.find_spec(package) is None:
+            pytest.skip(f"{package} is not installed")
+        self.kind = kind
+        self.unix = unix
+        self.port = 0 if unix else free_port()
+        bind = f"unix:{unix}" if unix else f"127.0.0.1:{self.port}"
+        filled = (part.format(app=app, bind=bind, workers=workers) for part in command)
+        module, *args = filter(None, filled)
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", module, *args, *options],
+            cwd=cwd,
+            env={**os.environ, "PYTHONUNBUFFERED": "1", **env},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        wait_until(lambda: can_connect(self), self.process)
+
+    def connect(self, timeout: float = 20) -> socket.socket:
+        if self.unix is None:
+            return socket.create_connection(("127.0.0.1", self.port), timeout)
+        connection = socket.socket(socket.AF_UNIX)
+        connection.settimeout(timeout)
+        connection.connect(str(self.unix))
+        return connection
+
+    def http(self) -> http.client.HTTPConnection:
+        return http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
+
+    def fetch(
+        self, method: str, path: str, body: bytes | None = None, **headers: str
+    ) -> tuple[http.client.HTTPResponse, bytes]:
+        names = {name.replace("_", "-"): value for name, value in headers.items()}
+        with contextlib.closing(self.http()) as connection:
+            connection.request(method, path, body, names)
+            response = connection.getresponse()
+            return response, response.read()
+
+    def terminate(self) -> None:
+        self.process.send_signal(signal.SIGTERM)
+
+    def wait_for_line(self, *texts: str) -> None:
+        """Wait until the server has printed a line with one of these texts."""
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            if any(text in line for text in texts):
+                return
+        pytest.fail(f"the server ended without having said {texts}")
+
+    def output(self) -> str:
+        """What the server has printed since, once it has ended."""
+        return self.process.communicate(timeout=20)[0]
+
+    def stop(self) -> None:
+        if self.process.poll() is None:
+            self.terminate()
+        try:
+            self.process.communicate(timeout=10)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.communicate(timeout=10)
+
+
+@contextlib.contextmanager
+def running(kind: str, **options: object) -> Iterator[Server]:
+    server = Server(kind, **options)  # type: ignore[arg-type]
+    try:
+        yield server
+    finally:
+        server.stop()
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def can_connect(server: Server) -> bool:
+    try:
+        server.connect(1).close()
+    except (ConnectionRefusedError, FileNotFoundError):
+        return False
+    return True
+
+
+def wait_until(condition: object, process: subprocess.Popen[str], patience: float = 20) -> None:
+    """Ask until it is so; between two questions wait for the process, which must go on."""
+    step = 0.02
+    for _ in range(int(patience / step)):
+        if condition():  # type: ignore[operator]
+            return
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(step)
+            pytest.fail(f"the server ended: {process.communicate()[0]}")
+    pytest.fail("the server did not come that far")
+
+
+class Meeting:
+    """Where requests call the test back: they tell how far they are, and wait for its word."""
+
+    def __init__(self) -> None:
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.listener.settimeout(20)
+        self.port = self.listener.getsockname()[1]
+        self.calls: list[socket.socket] = []
+
+    def wait_for_call(self) -> socket.socket:
+        call, _ = self.listener.accept()
+        call.settimeout(20)
+        self.calls.append(call)
+        return call
+
+    def close(self) -> None:
+        for thing in (*self.calls, self.listener):
+            thing.close()
+
+
+def read_all(connection: socket.socket) -> bytes:
+    """All bytes until the other side closes."""
+    received = b""
+    while chunk := connection.recv(65536):
+        received += chunk
+    return received
