@@ -35,6 +35,7 @@ from .wrappers import Request, Response, lazy
 
 if t.TYPE_CHECKING:
     import logging
+    from types import TracebackType
 
     from werkzeug.routing import BuildError, MapAdapter, Rule
     from werkzeug.wrappers import Response as BaseResponse
@@ -518,7 +519,7 @@ class Erlen(Stages):
         if trusted is not None:
             request.trusted_hosts = trusted
         # Asked for its error; the URL map does not know of trusted hosts.
-        request.host = get_host(request.environ, request.trusted_hosts)  # type: ignore[misc]
+        request.host = get_host(request.environ, request.trusted_hosts)
         server_name: str | None = config["SERVER_NAME"]
         subdomain: str | None = None
         if self.url_map.host_matching:
@@ -578,7 +579,7 @@ class Erlen(Stages):
                 error, endpoint, {**values, **asked, "_external": external}
             )
         if _anchor is None:
-            return url  # type: ignore[no-any-return]
+            return url
         return f"{url}#{quote(_anchor, safe=_IN_FRAGMENT)}"
 
     def redirect(self, location: str, code: int = 302) -> BaseResponse:
@@ -617,6 +618,15 @@ class Erlen(Stages):
                 if url is not None:
                     return url
         raise last
+
+    # Log lines name the module that wrote them; this one should be `app`, as in Flask.
+    def log_exception(
+        self,
+        exc_info: (tuple[type, BaseException, TracebackType] | tuple[None, None, None]),
+    ) -> None:
+        """Log an error that `handle_exception` got, with the request's path and method."""
+        about = request.path, request.method
+        self.logger.error("Exception on %s [%s]", *about, exc_info=exc_info)
 
     # Running and testing
 

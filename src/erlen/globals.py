@@ -7,6 +7,7 @@ they always did; attribute and item access take a direct way to the current obje
 from __future__ import annotations
 
 import typing as t
+from operator import attrgetter
 
 from werkzeug.local import LocalProxy
 
@@ -120,6 +121,40 @@ def _request_attribute(self: t.Any, name: str) -> t.Any:
     return getattr(ctx.request, name)
 
 
+def _request_property(name: str) -> t.Any:
+    """PERF: for the attributes that views read most: found on the type, `__getattr__` is not."""
+    read = attrgetter(name)
+
+    def get(self: t.Any) -> t.Any:
+        ctx = current.get()[1]
+        if ctx is None:
+            raise RuntimeError(_no_req_msg)
+        return read(ctx.request)
+
+    return property(get)
+
+
+_OFTEN_READ = (
+    "args",
+    "cookies",
+    "data",
+    "endpoint",
+    "files",
+    "form",
+    "get_data",
+    "get_json",
+    "headers",
+    "is_json",
+    "json",
+    "method",
+    "path",
+    "remote_addr",
+    "url",
+    "values",
+    "view_args",
+)
+
+
 class _ContextVarView:
     """One half of the pair, with the interface of a `ContextVar`."""
 
@@ -171,7 +206,11 @@ g: _AppCtxGlobals = _direct(
     __setattr__=_set_g_attribute,
     __contains__=lambda self, name: name in _globals(),
 )
-request: Request = _direct(_request, __getattr__=_request_attribute)
+request: Request = _direct(
+    _request,
+    __getattr__=_request_attribute,
+    **{name: _request_property(name) for name in _OFTEN_READ},
+)
 session: SessionMixin = _direct(
     _session,
     __getitem__=lambda self, key: _session()[key],

@@ -49,7 +49,7 @@ class _UnexecutedModule(_Unexecuted):
 def _execute(module: ModuleType) -> None:
     with _executing:
         if isinstance(module, _Unexecuted):
-            module.__class__ = ModuleType
+            module.__class__ = ModuleType  # type: ignore[assignment]
             spec = module.__spec__
             assert spec is not None and spec.loader is not None
             spec.loader.exec_module(module)

@@ -39,7 +39,6 @@ class Stages(Scaffold):
     config: t.Any
     response_class: type[Response]
     teardown_appcontext_funcs: list[ft.TeardownCallable]
-    logger: t.Any
     _program: Program | None = None
     _drops = 0
 
@@ -175,8 +174,7 @@ class Stages(Scaffold):
         exc_info: (tuple[type, BaseException, TracebackType] | tuple[None, None, None]),
     ) -> None:
         """Log an error that `handle_exception` got."""
-        request = request_ctx.request
-        self.logger.error("Exception on %s [%s]", request.path, request.method, exc_info=exc_info)
+        raise NotImplementedError
 
     def trap_http_exception(self, e: Exception) -> bool:
         """Whether an HTTP error is to be handled as any other (see `TRAP_HTTP_EXCEPTIONS`)."""
@@ -198,7 +196,7 @@ class Stages(Scaffold):
                 if handlers:
                     for base in cls.__mro__:
                         if base in handlers:
-                            return handlers[base]  # type: ignore[index]
+                            return handlers[base]
         return None
 
     # Tearing down

@@ -69,15 +69,28 @@ def parse_pairs(text: str) -> list[tuple[str, str]]:
                     value = unquote(value, errors="werkzeug.url_quote")
                 pairs.append((name, value))
         return pairs
-    if "+" in text:
-        text = text.replace("+", " ")
-    # PERF: most queries and forms hold nothing to decode.
+    text = text.replace("+", " ")
     return [(name, value) for name, _, value in [f.partition("=") for f in text.split("&") if f]]
 
 
-def _storage_of(request: Request, pairs: list[tuple[str, str]]) -> t.Any:
+def _storage_of(request: Request, text: str) -> t.Any:
+    """The fields of a query or urlencoded form in the request's kind of multi-dict."""
     storage = request.parameter_storage_class
-    return multidict_of(pairs) if storage is ImmutableMultiDict else storage(pairs)
+    if storage is not ImmutableMultiDict:
+        return storage(parse_pairs(text))
+    values: dict[str, list[str]] = {}
+    if "%" in text or "+" in text:
+        for name, value in parse_pairs(text):
+            values.setdefault(name, []).append(value)
+    elif text:
+        # PERF: most queries and forms hold nothing to decode.
+        for field in text.split("&"):
+            name, _, value = field.partition("=")
+            if name in values:
+                values[name].append(value)
+            elif field:
+                values[name] = [value]
+    return multidict_of(values)
 
 
 # What must be Werkzeug's own for the short way of reading a body or form to be equivalent.
@@ -113,6 +126,9 @@ class Request(_Request):
     #: What matching raised, for `dispatch_request` to raise again.
     routing_exception: HTTPException | None = None
 
+    #: Whether the form was parsed, so that there may be files to close.
+    _form_loaded = False
+    shallow = False
     _max_content_length: int | None = None
     _max_form_memory_size: int | None = None
     _max_form_parts: int | None = None
@@ -189,7 +205,7 @@ class Request(_Request):
             text = self.environ.get("QUERY_STRING", "")
             if "query_string" in self.__dict__ or not text.isascii():
                 text = self.query_string.decode()
-            return _storage_of(self, parse_pairs(text))
+            return _storage_of(self, text)
 
         @lazy
         def stream(self):
@@ -245,7 +261,7 @@ class Request(_Request):
     def endpoint(self) -> str | None:
         """The endpoint of the rule that matched, else `None`."""
         rule = self.url_rule
-        return None if rule is None else rule.endpoint  # type: ignore[no-any-return]
+        return None if rule is None else rule.endpoint
 
     @property
     def blueprint(self) -> str | None:
@@ -343,6 +359,7 @@ class Request(_Request):
         mine = self.__dict__
         if "form" in mine:
             return
+        self._form_loaded = True
         body = None
         if (
             self._reads_plainly
@@ -355,10 +372,10 @@ class Request(_Request):
         else:
             storage = self.parameter_storage_class
             try:
-                pairs = parse_pairs(body.decode())
+                text = body.decode()
             except UnicodeDecodeError:
-                pairs = []
-            mine["form"], mine["files"] = _storage_of(self, pairs), storage()
+                text = ""
+            mine["form"], mine["files"] = _storage_of(self, text), storage()
         explain = type(self)._explain_missing_files
         if explain is not None and self.mimetype != "multipart/form-data" and not self.files:
             app = current_application()

@@ -89,7 +89,7 @@ def dispatch(program: Program, ctx: RequestContext) -> t.Any:
     view = plan.view
     if view is None:
         view = program.app.ensure_sync(program.app.view_functions[plan.endpoint])
-    return view(**request.view_args)  # type: ignore[misc]
+    return view(**request.view_args)  # type: ignore[arg-type]
 
 
 def _is_options(program: Program, request: Request) -> bool:

@@ -55,17 +55,17 @@ class Map(_Map):
 
 
 class Entry:
-    """A rule that the matcher can answer, with what turns the path's pieces into values."""
+    """A rule that the matcher can answer, with what makes values of a match of its pattern."""
 
-    __slots__ = ("converting", "index", "methods", "names", "rule")
+    __slots__ = ("index", "methods", "rule", "values_of")
 
     def __init__(self, rule: Rule, index: int) -> None:
         self.rule = rule
         self.index = index
         self.methods: t.Container[str] | None = rule.methods
-        self.names = tuple(converters_of(rule))
-        converting = ((name, _conversion(c)) for name, c in converters_of(rule).items())
-        self.converting = tuple((name, to) for name, to in converting if to is not None)
+        self.values_of = _reader(
+            [(name, _conversion(c)) for name, c in converters_of(rule).items()]
+        )
 
 
 Value = t.Any
@@ -101,6 +101,34 @@ def _conversion(converter: t.Any) -> Convert | None:
     ):
         return int
     return converter.to_python  # type: ignore[no-any-return]
+
+
+def _reader(variables: list[tuple[str, Convert | None]]) -> t.Callable[[re.Match[str]], t.Any]:
+    """What makes the values; ValueError where a converter refuses. PERF: by their number."""
+    if len(variables) == 1:
+        ((name, to),) = variables
+        if to is None:
+            return lambda match: {name: match[1]}
+        return lambda match: {name: to(match[1])}
+    if len(variables) == 2:
+        (first, to_first), (second, to_second) = variables
+
+        def two(match: re.Match[str]) -> dict[str, Value]:
+            one, other = match.groups()
+            return {
+                first: one if to_first is None else to_first(one),
+                second: other if to_second is None else to_second(other),
+            }
+
+        return two
+
+    def any_number(match: re.Match[str]) -> dict[str, Value]:
+        return {
+            name: piece if to is None else to(piece)
+            for (name, to), piece in zip(variables, match.groups(), strict=True)
+        }
+
+    return any_number
 
 
 class _Path(t.NamedTuple):
@@ -151,18 +179,21 @@ class Matcher:
 
     def __init__(self) -> None:
         self.entries: list[Entry] = []
-        self.static: dict[str, dict[str, Entry]] = {}
-        self.static_paths: set[str] = set()
-        self.undecided: set[str] = set()
+        #: By method and path: the entry, or `False` where Werkzeug must decide. Every method that
+        #: a rule has is here; others are for Werkzeug.
+        self.static: dict[str, dict[str, Entry | t.Literal[False]]] = {}
         self.tree: Node = ()
 
     def find(self, method: str, path: str) -> Hit | t.Literal[False] | None:
         """The entry and fresh values for a path, `MISSING` where no rule has such a path, or
         `None` where Werkzeug must decide."""
         paths = self.static.get(method)
-        if paths is not None and path in paths:
-            return paths[path], {}
-        if path in self.undecided or not self.entries or "//" in path or not path.isascii():
+        if paths is None:
+            return None
+        found = paths.get(path)
+        if found:
+            return found, {}
+        if found is False or "//" in path or not path.isascii():
             return None
         node: t.Any = self.tree
         start = 1
@@ -181,17 +212,12 @@ class Matcher:
                 if entry is None:
                     return None
                 if entry.methods is None or method in entry.methods:
-                    values: dict[str, Value] = dict(zip(entry.names, match.groups()))  # noqa: B905
                     try:
-                        for name, convert in entry.converting:
-                            values[name] = convert(values[name])
+                        return entry, entry.values_of(match)
                     except ValueError:  # ValidationError too
                         return None
-                    return entry, values
                 wrong_method = True
-        if wrong_method or path in self.static_paths:
-            return None
-        return MISSING
+        return None if wrong_method else MISSING
 
 
 def _node(ways: list[_Path], entries: dict[int, Entry], depth: int) -> Node:
@@ -235,6 +261,8 @@ def compile_matcher(url_map: Map) -> Matcher:
         return made
     with_defaults = {rule.endpoint for rule in rules_of(url_map) if rule.defaults}
     entries: dict[int, Entry] = {}
+    undecided: set[str] = set()
+    static: list[tuple[str, Entry]] = []
     dynamic: list[_Path] = []
     for way in _ways(top, (), ""):
         rule = way.rule
@@ -246,25 +274,40 @@ def compile_matcher(url_map: Map) -> Matcher:
                 or rule.endpoint in with_defaults
             ):
                 way = _Path(way.segments, way.pattern, None)
-            else:
-                entry = entries.get(id(rule))
-                if entry is None:
-                    entry = entries[id(rule)] = Entry(rule, len(made.entries))
-                    made.entries.append(entry)
+            elif id(rule) not in entries:
+                entry = entries[id(rule)] = Entry(rule, len(made.entries))
+                made.entries.append(entry)
         if None in way.segments:
             dynamic.append(way)
             continue
-        path = "/" + "/".join(t.cast("tuple[str, ...]", way.segments))
         if not way.segments:  # the domain alone, without a slash behind it
             continue
+        path = "/" + "/".join(t.cast("tuple[str, ...]", way.segments))
         if way.rule is None:
-            made.undecided.add(path)
-        elif path not in made.undecided:
-            made.static_paths.add(path)
-            for method in way.rule.methods or _EVERY_METHOD:
-                made.static.setdefault(method, {}).setdefault(path, entries[id(way.rule)])
-    made.tree = _node(dynamic, entries, 0) if dynamic else ()
+            undecided.add(path)
+        elif path not in undecided:
+            static.append((path, entries[id(way.rule)]))
+    if made.entries:
+        _fill_static(made, static, undecided)
+        made.tree = _node(dynamic, entries, 0) if dynamic else ()
     return made
+
+
+def _fill_static(
+    made: Matcher, static: list[tuple[str, Entry]], undecided: t.Iterable[str]
+) -> None:
+    methods = {*_EVERY_METHOD}
+    for entry in made.entries:
+        methods.update(entry.rule.methods or ())
+    for method in methods:
+        paths = made.static[method] = dict.fromkeys(
+            undecided, t.cast("Entry | t.Literal[False]", False)
+        )
+        for path, entry in static:
+            if not paths.get(path) and (entry.methods is None or method in entry.methods):
+                paths[path] = entry
+            else:
+                paths.setdefault(path, False)
 
 
 _EVERY_METHOD = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")

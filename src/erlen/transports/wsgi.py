@@ -33,7 +33,17 @@ def serve(app: t.Any, environ: WSGIEnvironment, start_response: StartResponse) -
     program: Program = app._program
     if program is None or program.foreign:
         program = app._current_program()
-    hit = _find(program, environ)
+    hit = None
+    matcher = program.matcher
+    if (
+        matcher is not None
+        and environ.get("HTTP_HOST") in program.hosts
+        and "HTTP_UPGRADE" not in environ
+        and environ["wsgi.url_scheme"] in _HTTP
+    ):
+        path = environ.get("PATH_INFO")
+        if path and path[0] == "/":
+            hit = matcher.find(environ["REQUEST_METHOD"], path)
     if hit:
         entry, values = hit
         plan = program.plans[entry.index]
@@ -64,22 +74,6 @@ def serve(app: t.Any, environ: WSGIEnvironment, start_response: StartResponse) -
             _preserve(environ["werkzeug.debug.preserve_context"])
         _close(program, ctx, error)
         error = None  # its traceback holds this frame: no cycle for the collector
-
-
-def _find(program: Program, environ: WSGIEnvironment) -> t.Any:
-    """What the matcher says of the environ's path; `None` where it must not be asked."""
-    matcher = program.matcher
-    if (
-        matcher is None
-        or environ.get("HTTP_HOST") not in program.hosts
-        or "HTTP_UPGRADE" in environ
-        or environ["wsgi.url_scheme"] not in _HTTP
-    ):
-        return None
-    path = environ.get("PATH_INFO")
-    if not path or path[0] != "/":
-        return None
-    return matcher.find(environ["REQUEST_METHOD"], path)
 
 
 def _open_context(program: Program, environ: WSGIEnvironment, hit: t.Any) -> RequestContext:
@@ -131,7 +125,6 @@ def _serve_directly(
     cls = app.request_class
     request = cls.__new__(cls)
     request.environ = environ
-    request.shallow = False
     request.json_module = app.json
     request.url_rule = plan.rule
     request.view_args = values
@@ -187,7 +180,7 @@ def _serve_directly(
             and program.plain_end
             and program is app._program
             and not app.teardown_appcontext_funcs
-            and "files" not in request.__dict__
+            and not request._form_loaded
             and not audience.ever
         ):
             try:
