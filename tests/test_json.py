@@ -326,6 +326,21 @@ def test_default_is_asked_once_for_a_value_it_converts(provider: DefaultJSONProv
     assert asked == [1j]
 
 
+def test_the_first_use_with_another_default_does_not_change_the_built_in_one(
+    run_python: t.Callable[..., t.Any],
+) -> None:
+    done = run_python(
+        "from erlen.json.provider import DefaultJSONProvider\n"
+        "class App: debug = False\n"
+        "class Html:\n"
+        "    def __html__(self): print('asked'); return 'x'\n"
+        "app = App(); mine = DefaultJSONProvider(app); mine.default = repr\n"
+        "print(mine._response_body(1j))\n"
+        "print(DefaultJSONProvider(app)._response_body(Html()))"
+    )
+    assert done.stdout.splitlines() == [r"""b'"1j"\n'""", "asked", r"""b'"x"\n'"""], done.stderr
+
+
 def test_a_method_as_default_gets_the_provider() -> None:
     class Mine(DefaultJSONProvider):
         def default(self, o: t.Any) -> t.Any:  # type: ignore[override]

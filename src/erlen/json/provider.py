@@ -94,10 +94,9 @@ def _import_encoder(
     global _encode, _exact_default
     from . import fast
 
-    if default is not None:
-        default = _exact_default = fast.convert_exact(_default)
+    _exact_default = fast.convert_exact(_default)
     _encode = fast.encode
-    return _encode(obj, layout, ensure_ascii, default)
+    return _encode(obj, layout, ensure_ascii, default and _exact_default)
 
 
 def _import_decoder(source: t.Any) -> t.Any:
