@@ -45,7 +45,8 @@ class JSONProvider:
             return kwargs or None
         if kwargs:
             raise TypeError("app.json.response() takes either args or kwargs, not both")
-        return args if len(args) > 1 else args[0]
+        first, *rest = args
+        return args if rest else first
 
     def response(self, *args: t.Any, **kwargs: t.Any) -> Response:
         """A JSON response of one value, of several as a list, or of named ones as an object.
