@@ -216,7 +216,7 @@ class Erlen(Stages):
         if self.has_static_folder:
             if bool(static_host) != host_matching:
                 raise SetupError(
-                    "Invalid static_host/host_matching combination: give both or neither.",
+                    "Invalid static_host/host_matching combination",
                     caller_place(),
                 )
             this = weakref.ref(self)

@@ -15,7 +15,7 @@ from functools import wraps
 from werkzeug.exceptions import HTTPException
 
 from .signals import appcontext_popped, appcontext_pushed, appcontext_tearing_down
-from .state import current
+from .state import NO_APP, NOTHING, current, current_application
 from .wrappers import lazy
 
 if t.TYPE_CHECKING:
@@ -39,10 +39,14 @@ class _AppCtxGlobals:
     def __getattr__(self, name: str) -> t.Any:  # for type checkers: any attribute may exist
         raise AttributeError(name)
 
+    def __delattr__(self, name: str) -> None:
+        if name not in vars(self):
+            raise AttributeError(name)
+        object.__delattr__(self, name)
+
     if t.TYPE_CHECKING:
 
         def __setattr__(self, name: str, value: t.Any) -> None: ...
-        def __delattr__(self, name: str) -> None: ...
 
     def get(self, name: str, default: t.Any | None = None) -> t.Any:
         """The attribute, or the default where it is not set."""
@@ -64,14 +68,8 @@ class _AppCtxGlobals:
         return iter(vars(self))
 
     def __repr__(self) -> str:
-        app = _current_app_or_none()
+        app = current_application()
         return object.__repr__(self) if app is None else f"<flask.g of {app.name!r}>"
-
-
-def _current_app_or_none() -> t.Any:
-    app_ctx, request_ctx = current.get()
-    ctx = app_ctx or request_ctx
-    return None if ctx is None else ctx.app
 
 
 def after_this_request(f: ft.AfterRequestCallable[t.Any]) -> ft.AfterRequestCallable[t.Any]:
@@ -122,7 +120,7 @@ def has_request_context() -> bool:
 def has_app_context() -> bool:
     """Whether an application context is active here."""
     app_ctx, request_ctx = current.get()
-    return app_ctx is not None or request_ctx is not None
+    return app_ctx is not NO_APP and (app_ctx is not None or request_ctx is not None)
 
 
 class AppContext:
@@ -144,7 +142,9 @@ class AppContext:
 
     def push(self) -> None:
         """Make the application current."""
-        self._cv_tokens.append(current.set((self, current.get()[1])))
+        app_ctx, request_ctx = _halves()
+        self._cv_tokens.append(app_ctx)
+        _set_halves(self, request_ctx)
         if appcontext_pushed.receivers:
             appcontext_pushed.send(self.app, _async_wrapper=self.app.ensure_sync)
 
@@ -158,7 +158,9 @@ class AppContext:
             if len(self._cv_tokens) == 1:
                 self.app.do_teardown_appcontext(sys.exc_info()[1] if exc is _sentinel else exc)
         finally:
-            _leave(self, current.get()[0] or _implied_app_context(), self._cv_tokens.pop())
+            found, request_ctx = _halves()
+            _set_halves(self._cv_tokens.pop(), request_ctx)
+            _expect("app", found, self)
         if appcontext_popped.receivers:
             appcontext_popped.send(self.app, _async_wrapper=self.app.ensure_sync)
 
@@ -175,16 +177,35 @@ class AppContext:
         self.pop(exc_value)
 
 
-def _implied_app_context() -> AppContext | None:
-    request_ctx = current.get()[1]
-    return None if request_ctx is None else request_ctx._own_app_context
+def _halves() -> tuple[AppContext | None, RequestContext | None]:
+    """The current contexts as objects, `None` for what is not there."""
+    app_ctx, request_ctx = current.get()
+    if app_ctx is None:
+        return (None if request_ctx is None else request_ctx._own_app_context), request_ctx
+    return (None if app_ctx is NO_APP else app_ctx), request_ctx
 
 
-def _leave(ctx: t.Any, found: t.Any, token: t.Any) -> None:
-    current.reset(token)
+def _set_halves(app_ctx: AppContext | None, request_ctx: RequestContext | None) -> None:
+    """Make contexts current, where `None` means that there is none.
+
+    Each context changes its own half only, so that they can be popped in any order.
+    """
+    if app_ctx is None:
+        current.set(NOTHING if request_ctx is None else (NO_APP, request_ctx))
+    else:
+        current.set((app_ctx, request_ctx))
+
+
+def _expect(kind: str, found: t.Any, ctx: t.Any) -> None:
     if found is not ctx:
-        kind = "request" if isinstance(ctx, RequestContext) else "app"
         raise AssertionError(f"Popped wrong {kind} context. ({found!r} instead of {ctx!r})")
+
+
+class _Implied:
+    """In a request context's push: it stands for its application context."""
+
+
+_IMPLIED: t.Any = _Implied()
 
 
 class RequestContext:
@@ -247,9 +268,9 @@ class RequestContext:
 
         @lazy
         def _cv_tokens(self):
-            """What `pop` needs of each push: a token, and an application context or `None`."""
-            token = self.__dict__.get("_token")
-            return [] if token is None else [(token, None)]
+            """What `pop` needs of each push: the request context below, the application context
+            that the push brought (`None`, or implied), and the application context below."""
+            return [(None, _IMPLIED, None)] if "_token" in self.__dict__ else []
 
         @lazy
         def url_adapter(self):
@@ -304,19 +325,22 @@ class RequestContext:
 
     def push(self) -> None:
         """Make the request current: its application first, then session, then the match."""
-        app_ctx, request_ctx = current.get()
+        app_ctx, request_ctx = _halves()
         app = self.app
         program = app._current_program()
-        if app_ctx is None and request_ctx is not None:
-            app_ctx = request_ctx._own_app_context
-        brought: AppContext | None = None
+        brought: t.Any = None
         if app_ctx is None or app_ctx.app is not app:
-            app_ctx = None
             if appcontext_pushed.receivers or not program.plain_app_context or not self._is_new:
-                app_ctx = brought = app.app_context()
+                brought = app.app_context()
                 brought.push()
+            else:
+                brought = _IMPLIED
         self._is_new = False
-        self._cv_tokens.append((current.set((app_ctx, self)), brought))
+        self._cv_tokens.append((request_ctx, brought, app_ctx))
+        if brought is _IMPLIED:
+            current.set((None, self))
+        else:
+            _set_halves(brought or app_ctx, self)
         if not self._matched:
             if not program.late_session:
                 _ = self._session
@@ -339,37 +363,32 @@ class RequestContext:
             self._let_go(error, outermost)
 
     def _let_go(self, error: BaseException | None, outermost: bool) -> None:
-        found = current.get()
-        token, brought = self._cv_tokens.pop()
+        app_ctx, found = current.get()
+        request_below, brought, app_below = self._cv_tokens.pop()
         if outermost:
             self.request.environ["werkzeug.request"] = None
+        if brought is _IMPLIED:
+            if app_ctx is None and found is self and not self._needs_own_app_context():
+                _set_halves(app_below, request_below)
+                return
+            brought = self._own_app_context
+            if brought._cv_tokens:
+                brought._cv_tokens[0] = app_below
+        _set_halves(_halves()[0], request_below)
         if brought is not None:
-            current.reset(token)
             brought.pop(error)
-        elif found[0] is None and found[1] is self:
-            self._end_implied_app_context(token, error)
-        else:
-            current.reset(token)
-        if found[1] is not self:
-            raise AssertionError(
-                f"Popped wrong request context. ({found[1]!r} instead of {self!r})"
-            )
+        _expect("request", found, self)
 
-    def _end_implied_app_context(self, token: t.Any, error: t.Any) -> None:
-        """End the application context that this one stood for, in an object where one is due."""
-        current.reset(token)
+    def _needs_own_app_context(self) -> bool:
+        """Whether somebody sees the end of the application context that this one stands for."""
         app = self.app
-        if (
+        return bool(
             app.teardown_appcontext_funcs
             or appcontext_tearing_down.receivers
             or appcontext_popped.receivers
             or "_own_app_context" in self.__dict__
             or "do_teardown_appcontext" in app._current_program().overridden
-        ):
-            own = self._own_app_context
-            if own._cv_tokens and own._cv_tokens[0] is None:
-                own._cv_tokens[0] = current.set((own, current.get()[1]))
-            own.pop(error)
+        )
 
     def __enter__(self) -> RequestContext:
         self.push()

@@ -11,7 +11,7 @@ from operator import attrgetter
 
 from werkzeug.local import LocalProxy
 
-from .state import NOTHING, Current, current
+from .state import NO_APP, Current, _no_app_msg, _no_req_msg, current
 
 if t.TYPE_CHECKING:
     from contextvars import Token
@@ -21,30 +21,13 @@ if t.TYPE_CHECKING:
     from .sessions import SessionMixin
     from .wrappers import Request
 
-_no_app_msg = """\
-Working outside of application context.
-
-This typically means that you attempted to use functionality that needed
-the current application. To solve this, set up an application context
-with app.app_context(). See the documentation for more information.\
-"""
-
-_no_req_msg = """\
-Working outside of request context.
-
-This typically means that you attempted to use functionality that needed
-an active HTTP request. Consult the documentation on testing for
-information about how to avoid this problem.\
-"""
-
-
 def _app_context() -> AppContext:
     app_ctx, request_ctx = current.get()
-    if app_ctx is not None:
-        return app_ctx
-    if request_ctx is None:
+    if app_ctx is None and request_ctx is not None:
+        return request_ctx._own_app_context
+    if app_ctx is None or app_ctx is NO_APP:
         raise RuntimeError(_no_app_msg)
-    return request_ctx._own_app_context
+    return app_ctx
 
 
 def _request_context() -> RequestContext:
@@ -170,7 +153,7 @@ class _ContextVarView:
         elif app_ctx is None and request_ctx is not None:
             found = request_ctx._own_app_context
         else:
-            found = app_ctx
+            found = None if app_ctx is NO_APP else app_ctx
         if found is not None:
             return found
         if default:
@@ -180,11 +163,11 @@ class _ContextVarView:
     def set(self, value: t.Any) -> Token[Current]:
         """Put a context in this half; returns a token for `reset`."""
         app_ctx, request_ctx = current.get()
-        if self._index:
-            if app_ctx is None and request_ctx is not None:
-                app_ctx = request_ctx._own_app_context
-            return current.set((app_ctx, value))
-        return current.set((value, request_ctx))
+        if not self._index:
+            return current.set((value, request_ctx))
+        if app_ctx is None:
+            app_ctx = NO_APP if request_ctx is None else request_ctx._own_app_context
+        return current.set((app_ctx, value))
 
     def reset(self, token: Token[Current]) -> None:
         """Undo the `set` that returned the token."""
@@ -219,7 +202,8 @@ session: SessionMixin = _direct(
 )
 
 __all__ = [
-    "NOTHING",
+    "_no_app_msg",
+    "_no_req_msg",
     "_cv_app",
     "_cv_request",
     "app_ctx",

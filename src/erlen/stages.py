@@ -16,7 +16,7 @@ from .engine import pipeline
 from .engine.bridge import async_to_sync, is_coroutine_function
 from .engine.compile import compile_program, is_current, plan_for_rule, prepare
 from .engine.respond import make_response
-from .globals import _cv_request, request_ctx
+from .globals import _request_context, request_ctx
 from .scaffold import Scaffold, _sentinel
 from .signals import appcontext_tearing_down
 from .transports import wsgi
@@ -107,18 +107,18 @@ class Stages(Scaffold):
 
     def full_dispatch_request(self) -> Response:
         """Run the whole request, hooks and error handlers included."""
-        return pipeline.full_dispatch(self._current_program(), _cv_request.get())
+        return pipeline.full_dispatch(self._current_program(), _request_context())
 
     def preprocess_request(self) -> ft.ResponseReturnValue | None:
         """Run what comes before the view; a value that is not `None` is the answer."""
         return pipeline.preprocess(  # type: ignore[no-any-return]
-            self._current_program(), _cv_request.get()
+            self._current_program(), _request_context()
         )
 
     def dispatch_request(self) -> ft.ResponseReturnValue:
         """Call the view of the matched rule."""
         return pipeline.dispatch(  # type: ignore[no-any-return]
-            self._current_program(), _cv_request.get()
+            self._current_program(), _request_context()
         )
 
     def finalize_request(
@@ -127,7 +127,7 @@ class Stages(Scaffold):
         from_error_handler: bool = False,
     ) -> Response:
         """Turn a view's value into a response and run what comes after the view."""
-        return pipeline.finalize(self._current_program(), _cv_request.get(), rv, from_error_handler)
+        return pipeline.finalize(self._current_program(), _request_context(), rv, from_error_handler)
 
     def make_response(self, rv: ft.ResponseReturnValue) -> Response:
         """A response from any of the types that a view may return.
@@ -138,7 +138,7 @@ class Stages(Scaffold):
 
     def process_response(self, response: Response) -> Response:
         """Run the `after_request` functions and save the session."""
-        return pipeline.process(self._current_program(), _cv_request.get(), response)
+        return pipeline.process(self._current_program(), _request_context(), response)
 
     def make_default_options_response(self) -> Response:
         """The answer to OPTIONS: the methods that the URL allows."""
@@ -156,18 +156,18 @@ class Stages(Scaffold):
     def handle_http_exception(self, e: HTTPException) -> HTTPException | ft.ResponseReturnValue:
         """The answer to an HTTP error: its handler's, or the error itself."""
         return pipeline.handle_http_exception(  # type: ignore[no-any-return]
-            self._current_program(), _cv_request.get(), e
+            self._current_program(), _request_context(), e
         )
 
     def handle_user_exception(self, e: Exception) -> HTTPException | ft.ResponseReturnValue:
         """The answer to an error in a view or hook; raises it again without a handler."""
         return pipeline.handle_user_exception(  # type: ignore[no-any-return]
-            self._current_program(), _cv_request.get(), e
+            self._current_program(), _request_context(), e
         )
 
     def handle_exception(self, e: Exception) -> Response:
         """The answer to an error that has no handler: logged, a 500, or raised again."""
-        return pipeline.handle_exception(self._current_program(), _cv_request.get(), e)
+        return pipeline.handle_exception(self._current_program(), _request_context(), e)
 
     def log_exception(
         self,
@@ -204,7 +204,7 @@ class Stages(Scaffold):
     def do_teardown_request(self, exc: BaseException | None = _sentinel) -> None:
         """Run the `teardown_request` functions; called when a request's context is popped."""
         error = sys.exc_info()[1] if exc is _sentinel else exc
-        pipeline.teardown(self._current_program(), _cv_request.get(), error)
+        pipeline.teardown(self._current_program(), _request_context(), error)
 
     def do_teardown_appcontext(self, exc: BaseException | None = _sentinel) -> None:
         """Run the `teardown_appcontext` functions; called when an app context is popped."""

@@ -15,6 +15,34 @@ if t.TYPE_CHECKING:
 
 Current: t.TypeAlias = "tuple[AppContext | None, RequestContext | None]"
 
+_no_app_msg = """\
+Working outside of application context.
+
+This typically means that you attempted to use functionality that needed
+the current application. To solve this, set up an application context
+with app.app_context(). See the documentation for more information.\
+"""
+
+_no_req_msg = """\
+Working outside of request context.
+
+This typically means that you attempted to use functionality that needed
+an active HTTP request. Consult the documentation on testing for
+information about how to avoid this problem.\
+"""
+
+
+class _NoApp:
+    """In the first place of the pair: there is a request, but its application was popped."""
+
+    @property
+    def app(self) -> t.NoReturn:
+        raise RuntimeError(_no_app_msg)
+
+    g = app
+
+
+NO_APP: t.Any = _NoApp()
 NOTHING: Current = (None, None)
 
 current: ContextVar[Current] = ContextVar("erlen.current", default=NOTHING)
@@ -23,6 +51,6 @@ current: ContextVar[Current] = ContextVar("erlen.current", default=NOTHING)
 def current_application() -> t.Any:
     """The application of the innermost context, or `None` outside of any."""
     app_ctx, request_ctx = current.get()
-    if app_ctx is not None:
-        return app_ctx.app
-    return None if request_ctx is None else request_ctx.app
+    if app_ctx is None:
+        return None if request_ctx is None else request_ctx.app
+    return None if app_ctx is NO_APP else app_ctx.app

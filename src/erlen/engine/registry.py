@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import typing as t
 from collections import defaultdict
+from collections.abc import Iterable
 
 Changed = t.Callable[[], None]
 
@@ -100,7 +101,7 @@ def fingerprint(registries: t.Iterable[t.Any]) -> list[t.Any]:
     """What foreign registries hold now, for comparison."""
     return [
         [
-            (name, tuple(held) if isinstance(held, (list, tuple)) else held)
+            (name, tuple(held) if isinstance(held, Iterable) and not callable(held) else held)
             for name, held in registry.items()
         ]
         for registry in registries

@@ -92,12 +92,24 @@ def _levels(obj: t.Any) -> t.Iterator[tuple[t.Collection[t.Any], set[type]]]:
         values = list(chain.from_iterable(below))
 
 
-def _python_floats(obj: t.Any, body: bytes) -> bytes | None:
-    """The body with its floats as Python writes them; `None` where one is not finite."""
-    if body.find(b"null") >= 0:
-        for values, kinds in _levels(obj):
-            if float in kinds and not all(isfinite(v) for v in values if type(v) is float):
-                return None
+def _containers(obj: t.Any) -> t.Iterator[tuple[t.Collection[t.Any], set[type]]]:
+    """The values of each container of a tree, with the set of their types."""
+    pending: list[t.Any] = [(obj,)]
+    for container in pending:
+        values = list(container.values() if type(container) is dict else container)
+        kinds = set(map(type, values))
+        yield values, kinds
+        if not kinds.isdisjoint(_NESTED):
+            pending += [value for value in values if type(value) in _NESTED]
+
+
+def _are_finite(values: t.Iterable[t.Any]) -> bool:
+    """Whether the floats among the values are finite; it may say no of very large ones."""
+    return isfinite(sum([v for v in values if type(v) is float]))
+
+
+def _python_floats(body: bytes) -> bytes:
+    """The body with its floats, all finite, as Python writes them."""
     small = body.find(b"0.0000") >= 0
     if not small and _UNSIGNED is None and _SHORT_EXPONENT.search(body) is None:
         return body
@@ -147,11 +159,16 @@ def _to_ascii(body: bytes) -> bytes | None:
 def _checked(obj: t.Any, body: bytes, known: frozenset[type]) -> bytes | None:
     """The body as Python writes it but for non-ASCII text; `None` where a type is not known."""
     floats = False
-    for _, kinds in _levels(obj):
+    nulls = body.find(b"null") >= 0
+    # PERF: in a small tree each container is looked at by itself.
+    for values, kinds in _levels(obj) if len(body) > 1000 else _containers(obj):
         if not kinds <= known:
             return None
-        floats = floats or float in kinds
-    return _python_floats(obj, body) if floats else body
+        if float in kinds:
+            floats = True
+            if nulls and not _are_finite(values):
+                return None
+    return _python_floats(body) if floats else body
 
 
 def encode(

@@ -171,8 +171,11 @@ class DefaultJSONProvider(JSONProvider):
         Raises TypeError for positional and named values together.
         """
         body = self._response_body(self._prepare_response_obj(args, kwargs))
+        cls: t.Any = self._app.response_class
+        if getattr(cls, "_sends_plainly", False):
+            return t.cast("Response", cls._from_bytes(body, self.mimetype))
         # As text: a response class of one's own may look at what it is given.
-        return t.cast("Response", self._app.response_class(body.decode(), mimetype=self.mimetype))
+        return t.cast("Response", cls(body.decode(), mimetype=self.mimetype))
 
     def _response_body(self, obj: t.Any) -> bytes:
         """The body that `response(obj)` sends: UTF-8, with the line end."""

@@ -10,7 +10,7 @@ import typing as t
 
 from werkzeug.exceptions import NotFound
 
-from ..ctx import RequestContext
+from ..ctx import _IMPLIED, RequestContext
 from ..engine.respond import ready_body
 from ..signals import audience
 from ..state import NOTHING, current
@@ -214,7 +214,8 @@ def _close(program: Program, ctx: RequestContext, error: BaseException | None) -
                 function(error)
         finally:
             ctx.request.environ["werkzeug.request"] = None
-            current.reset(ctx._cv_tokens.pop()[0])
+            ctx._cv_tokens.clear()
+            current.set(NOTHING)
     else:
         ctx.pop(error)
 
@@ -224,7 +225,7 @@ def _ends_simply(ctx: RequestContext) -> bool:
     tokens = ctx._cv_tokens
     return (
         len(tokens) == 1
-        and tokens[0][1] is None
+        and tokens[0] == (None, _IMPLIED, None)
         and current.get() == (None, ctx)
         and ctx._plan is not None
         and not ctx.app.teardown_appcontext_funcs
