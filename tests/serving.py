@@ -55,6 +55,7 @@ class Server:
         unix: Path | None = None,
         options: tuple[str, ...] = (),
         cwd: Path = HERE,
+        wait: bool = True,
         **env: str,
     ) -> None:
         package, command = COMMANDS[kind]
@@ -66,22 +67,34 @@ class Server:
         bind = f"unix:{unix}" if unix else f"127.0.0.1:{self.port}"
         filled = (part.format(app=app, bind=bind, workers=workers) for part in command)
         module, *args = filter(None, filled)
+        self.start([sys.executable, "-m", module, *args, *options], cwd, env, wait=wait)
+
+    def start(
+        self, command: list[str], cwd: Path, env: dict[str, str], *, wait: bool = True
+    ) -> None:
+        """Start the process and, unless told otherwise, wait until it can be connected to."""
         self.process = subprocess.Popen(
-            [sys.executable, "-m", module, *args, *options],
+            command,
             cwd=cwd,
             env={**os.environ, "PYTHONUNBUFFERED": "1", **env},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
         )
-        wait_until(lambda: can_connect(self), self.process)
+        with contextlib.ExitStack() as unless_reachable:
+            unless_reachable.callback(self.stop)
+            if wait:
+                wait_until(lambda: can_connect(self), self.process)
+            unless_reachable.pop_all()
 
     def connect(self, timeout: float = 20) -> socket.socket:
         if self.unix is None:
             return socket.create_connection(("127.0.0.1", self.port), timeout)
-        connection = socket.socket(socket.AF_UNIX)
-        connection.settimeout(timeout)
-        connection.connect(str(self.unix))
+        with contextlib.ExitStack() as unless_connected:
+            connection = unless_connected.enter_context(socket.socket(socket.AF_UNIX))
+            connection.settimeout(timeout)
+            connection.connect(str(self.unix))
+            unless_connected.pop_all()
         return connection
 
     def http(self) -> http.client.HTTPConnection:

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
+import http.client
 import json
 import multiprocessing
+import os
 import shutil
+import signal
 import ssl
 import subprocess
 import sys
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from click.testing import CliRunner
-from serving import HERE, running
+from serving import HERE, Meeting, Server, running
 
 from erlen import Erlen
 from erlen.errors import MissingExtra
@@ -345,3 +349,64 @@ def test_worker_that_cannot_load_the_application_ends_the_server(
     done = run_python("-m", "erlen", "serve", "broken", "--port", "0")
     assert done.returncode == 1
     assert "Failed to find Flask application or factory in module 'broken'" in done.stderr
+
+
+@pytest.fixture
+def meeting() -> Iterator[Meeting]:
+    meeting = Meeting()
+    yield meeting
+    meeting.close()
+
+
+@live
+def test_server_can_be_stopped_while_workers_load_the_application(
+    tmp_path: Path, meeting: Meeting
+) -> None:
+    (tmp_path / "loading.py").write_text(
+        "import socket\n"
+        f"socket.create_connection(('127.0.0.1', {meeting.port})).recv(1)\n"
+        "from serving_app import app\n"
+    )
+    with running("granian", app="loading", cwd=tmp_path, workers=3, wait=False) as server:
+        for _ in range(3):
+            meeting.wait_for_call()
+        server.terminate()
+        server.output()
+        assert server.process.returncode == 0
+
+
+@live
+def test_request_that_does_not_end_is_cut_off(meeting: Meeting) -> None:
+    with running("granian", options=("--grace", "1")) as server, server.connect() as connection:
+        connection.sendall(f"GET /gate?port={meeting.port} HTTP/1.1\r\nHost: a\r\n\r\n".encode())
+        meeting.wait_for_call()
+        server.terminate()
+        assert "Killing worker-1" in server.output()
+        assert connection.recv(100) == b""
+
+
+def worker_of(server: Server) -> int | None:
+    """The worker that answers a request; None if it died over it."""
+    with contextlib.suppress(ConnectionError, http.client.HTTPException):
+        return int(json.loads(server.fetch("GET", "/work")[1])["pid"])
+    return None
+
+
+@live
+def test_worker_that_dies_is_replaced() -> None:
+    with running("granian", workers=2) as server:
+        workers = iter(lambda: worker_of(server), 0)
+        first = {next(workers)}
+        while len(first) < 2:
+            first.add(next(workers))
+        os.kill(min(filter(None, first)), signal.SIGKILL)
+        assert next(worker for worker in workers if worker not in {None, *first})
+
+
+@live
+def test_workers_are_renewed_on_hangup() -> None:
+    with running("granian") as server:
+        first = worker_of(server)
+        server.process.send_signal(signal.SIGHUP)
+        server.wait_for_line("Stopped old worker-1")
+        assert worker_of(server) not in {None, first}

@@ -6,11 +6,13 @@ so that neither connections nor threads nor models cross a fork.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import importlib.util
 import multiprocessing
 import os
 import re
+import signal
 import sys
 import typing as t
 from dataclasses import dataclass
@@ -22,6 +24,8 @@ from ..commands import NoAppException, ScriptInfo, pass_script_info, prepare_imp
 from ..errors import ErlenError, MissingExtra
 
 if t.TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from ..app import Erlen
 
 DEFAULT_BIND = "127.0.0.1:8000"
@@ -130,7 +134,8 @@ def serve(
         }
     )
     loader = functools.partial(load_target, target, interface, as_flask)
-    server.serve(target_loader=loader, wrap_loader=False)
+    with _workers_stop_while_loading():
+        server.serve(target_loader=loader, wrap_loader=False)
 
 
 def load_target(target: str | Erlen, interface: str, as_flask: bool) -> t.Callable[..., t.Any]:
@@ -153,6 +158,27 @@ def load_target(target: str | Erlen, interface: str, as_flask: bool) -> t.Callab
         app = target
     app.debug = False
     return INTERFACES[interface](app)
+
+
+@contextlib.contextmanager
+def _workers_stop_while_loading() -> Iterator[None]:
+    """Let a signal end a worker that is not ready.
+
+    A forked worker starts with the handlers of its parent, which would swallow it.
+    """
+    parent: int | None = os.getpid()
+
+    def in_child() -> None:
+        if os.getppid() == parent:
+            for number in (signal.SIGTERM, signal.SIGINT):
+                signal.signal(number, signal.SIG_DFL)
+
+    if hasattr(os, "register_at_fork"):
+        os.register_at_fork(after_in_child=in_child)
+    try:
+        yield
+    finally:
+        parent = None
 
 
 def _import_granian() -> t.Any:
