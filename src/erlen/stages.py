@@ -74,11 +74,7 @@ class Stages(Scaffold):
 
     # Carrying requests
 
-    def wsgi_app(
-        self, environ: WSGIEnvironment, start_response: StartResponse
-    ) -> cabc.Iterable[bytes]:
-        """The WSGI application itself; middleware is applied by wrapping this attribute."""
-        return wsgi.serve(self, environ, start_response)  # type: ignore[no-any-return]
+    wsgi_app = wsgi.wsgi_app
 
     def __call__(
         self, environ: WSGIEnvironment, start_response: StartResponse
@@ -127,7 +123,9 @@ class Stages(Scaffold):
         from_error_handler: bool = False,
     ) -> Response:
         """Turn a view's value into a response and run what comes after the view."""
-        return pipeline.finalize(self._current_program(), _request_context(), rv, from_error_handler)
+        return pipeline.finalize(
+            self._current_program(), _request_context(), rv, from_error_handler
+        )
 
     def make_response(self, rv: ft.ResponseReturnValue) -> Response:
         """A response from any of the types that a view may return.
