@@ -1,15 +1,16 @@
-"""``python -m conformance flask | originality``; exits with 0 when the check holds."""
+"""``python -m conformance flask | types | originality``; exits with 0 when the check holds."""
 
 from __future__ import annotations
 
 import argparse
 import sys
 
-from . import flask_suite, originality
+from . import flask_suite, originality, typing_suite
 from .environments import StepFailed
 
 COMMANDS = {
     "flask": (flask_suite, "run Flask's own tests on Erlen, under the alias"),
+    "types": (typing_suite, "have mypy and pyright read Flask's type checks for Erlen"),
     "originality": (originality, "measure how much of Erlen's code reads like Flask's"),
 }
 
