@@ -1,0 +1,1 @@
+"""Templates that users write themselves, run where they can do no harm."""
