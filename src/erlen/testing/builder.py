@@ -23,12 +23,10 @@ def _locate(
     if not host:
         served_at = config["SERVER_NAME"] or "localhost"
         host = f"{subdomain}.{served_at}" if subdomain else served_at
-    scheme = url.scheme or url_scheme or config["PREFERRED_URL_SCHEME"]
+    scheme = url.scheme or (config["PREFERRED_URL_SCHEME"] if url_scheme is None else url_scheme)
     root = config["APPLICATION_ROOT"].lstrip("/")
-    if url.netloc:
-        # The address is in the base URL now, and a fragment is no part of a request.
-        path = f"{url.path}?{url.query}" if url.query else url.path
-    return f"{scheme}://{host}/{root}", path
+    # The address is in the base URL now, and a fragment is no part of a request.
+    return f"{scheme}://{host}/{root}", f"{url.path}?{url.query}" if url.query else url.path
 
 
 class EnvironBuilder(werkzeug.test.EnvironBuilder):
