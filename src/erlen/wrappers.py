@@ -16,7 +16,7 @@ from werkzeug.exceptions import BadRequest, ClientDisconnected, HTTPException, R
 from werkzeug.utils import get_content_type
 from werkzeug.wrappers import Request as _Request
 from werkzeug.wrappers import Response as _Response
-from werkzeug.wsgi import get_input_stream
+from werkzeug.wsgi import LimitedStream, get_input_stream
 
 from .engine.internals import headers_of, multidict_of, pairs_of
 from .state import current_application
@@ -91,6 +91,23 @@ def _storage_of(request: Request, text: str) -> t.Any:
             elif field:
                 values[name] = [value]
     return multidict_of(values)
+
+
+class _BoundedStream(LimitedStream):
+    """A body without a declared length, up to a limit; one that goes on behind it is refused.
+
+    Werkzeug's own stream ends at the limit when it is read as a whole, as if nothing followed.
+    """
+
+    def __init__(self, stream: t.IO[bytes], limit: int) -> None:
+        super().__init__(stream, limit, is_max=True)
+        self._whole = stream
+
+    def readall(self) -> bytes:
+        body = super().readall()
+        if self.is_exhausted and self._whole.read(1):
+            raise RequestEntityTooLarge()
+        return body
 
 
 # What must be Werkzeug's own for the short way of reading a body or form to be equivalent.
@@ -217,7 +234,11 @@ class Request(_Request):
                     "This request was created with 'shallow=True', reading"
                     " from the input stream is disabled."
                 )
-            return get_input_stream(self.environ, max_content_length=self.max_content_length)
+            limit = self.max_content_length
+            if limit is not None and "wsgi.input_terminated" in self.environ:
+                if self.content_length is None:
+                    return _BoundedStream(self.environ["wsgi.input"], limit)
+            return get_input_stream(self.environ, max_content_length=limit)
 
     def close(self) -> None:
         """Close the files of the form, if it was parsed."""
@@ -384,7 +405,7 @@ class Request(_Request):
 
     def _cached_urlencoded(self) -> bytes | None:
         """Bytes of a small urlencoded body; `None` sends the caller the long way."""
-        declared = self.environ.get("CONTENT_LENGTH", "")
+        declared = self.environ.get("CONTENT_LENGTH") or ""
         limit = self.max_form_memory_size
         if not declared.isdigit() or (limit is not None and int(declared) > limit):
             return None
