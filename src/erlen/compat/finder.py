@@ -53,9 +53,6 @@ GATHERED = {
     f"{ROOT}.sansio.scaffold": ("scaffold", "app", "paths"),
 }
 
-#: Names that differ. Erlen has one class where Flask has two, with and without input and output.
-RENAMED = {f"{ROOT}.sansio.app": {"App": "Erlen"}}
-
 #: What `import flask` alone makes available as attributes; here each is imported on first access.
 EAGER_IN_FLASK = frozenset(
     (
@@ -119,6 +116,7 @@ class AliasLoader:
         if name in SHARED:
             # The import system has put its own there, which would break relative imports.
             module.__spec__ = spec.loader_state
+            _offer(module, name)
         elif name == ROOT:
             _fill_root(module)
         elif name == MAIN:
@@ -152,6 +150,7 @@ def _fill_root(module: ModuleType) -> None:
         loaded = sys.modules.get(_at_home(name))
         if loaded is not None:
             sys.modules[name] = loaded
+            _offer(loaded, name)
             if name.count(".") == 1:
                 setattr(module, name.partition(".")[2], loaded)
     module.__doc__ = erlen.__doc__
@@ -162,7 +161,7 @@ def _fill_root(module: ModuleType) -> None:
             return _warn_of_version()
         if name in EAGER_IN_FLASK:
             return import_module(f"{ROOT}.{name}")
-        raise AttributeError(f"module {ROOT!r} has no attribute {name!r}", name=name, obj=module)
+        raise _no_attribute(module, name)
 
     module.__getattr__ = __getattr__  # type: ignore[method-assign]
     _name_caller_of_werkzeug()
@@ -177,22 +176,46 @@ def _name_caller_of_werkzeug() -> None:
     sys.modules["erlen.app"].__dict__["__name__"] = f"{ROOT}.app"
 
 
-def _fill_gathered(module: ModuleType) -> None:
-    """Let a module's names be looked up in Erlen's modules when they are first used."""
-    name = module.__name__
-    renamed = RENAMED.get(name, {})
+def _offer(module: ModuleType, name: str, find: Any = None) -> None:
+    """Let names that the module of Flask has, and this one lacks, be looked up when used.
+
+    `find` maps a name to the object or raises AttributeError; it is asked last.
+    """
+    from .imported import places
+
+    known = places(name)
+    if find is None:
+        if not known:
+            return
+        find = vars(module).get("__getattr__")
 
     def __getattr__(wanted: str) -> Any:
-        for source in GATHERED[name] if not wanted.startswith("__") else ():
-            found = getattr(import_module(f"erlen.{source}"), renamed.get(wanted, wanted), module)
-            if found is not module:
-                setattr(module, wanted, found)
-                return found
-        raise AttributeError(
-            f"module {name!r} has no attribute {wanted!r}", name=wanted, obj=module
-        )
+        if wanted in known:
+            home, there = known[wanted]
+            return getattr(import_module(home), there)
+        if find is not None:
+            return find(wanted)
+        raise _no_attribute(module, wanted)
 
     module.__getattr__ = __getattr__  # type: ignore[method-assign]
+
+
+def _no_attribute(module: ModuleType, name: str) -> AttributeError:
+    message = f"module {module.__name__!r} has no attribute {name!r}"
+    return AttributeError(message, name=name, obj=module)
+
+
+def _fill_gathered(module: ModuleType) -> None:
+    """Let a module's names be looked up in those modules of Erlen that have them."""
+
+    def find(wanted: str) -> Any:
+        for source in () if wanted.startswith("__") else GATHERED[module.__name__]:
+            home = import_module(f"erlen.{source}")
+            if hasattr(home, wanted):
+                return getattr(home, wanted)
+        raise _no_attribute(module, wanted)
+
+    _offer(module, module.__name__, find)
 
 
 class AliasFinder:
