@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typing as t
 
-from werkzeug.datastructures import Headers, ImmutableMultiDict
+from werkzeug.datastructures import Headers
 
 if t.TYPE_CHECKING:
     from werkzeug.routing import Map, Rule
@@ -21,13 +21,6 @@ def headers_of(pairs: list[tuple[str, str]]) -> Headers:
 def pairs_of(headers: Headers) -> list[tuple[str, str]]:
     """A new list of the headers. PERF: as `to_wsgi_list`, without an iterator in Python."""
     return headers._list[:]
-
-
-def multidict_of(values: dict[str, list[str]]) -> ImmutableMultiDict[str, str]:
-    """An `ImmutableMultiDict` of lists that nobody else holds. PERF: they are not copied."""
-    made: ImmutableMultiDict[str, str] = ImmutableMultiDict.__new__(ImmutableMultiDict)
-    dict.update(made, values)
-    return made
 
 
 def root_state(url_map: Map) -> State:
