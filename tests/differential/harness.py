@@ -170,7 +170,10 @@ def run_call(app: t.Any, request: Call, log: list[t.Any], jar: dict[str, str]) -
     finally:
         log.append("-- sent")
         if request.close and hasattr(answer, "close"):
-            answer.close()
+            try:
+                answer.close()
+            except Exception as error:
+                log.append(f"closing: {describe(error)}")
     seen.body = b"".join(written)
     return seen
 
