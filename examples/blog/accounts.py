@@ -28,7 +28,7 @@ def login_required(view: Callable[P, ResponseReturnValue]) -> Callable[P, Respon
     def only_for_authors(*args: P.args, **kwargs: P.kwargs) -> ResponseReturnValue:
         if g.author is None:
             flash("Log in first.")
-            wanted = request.full_path if request.method == "GET" else None
+            wanted = request.full_path.rstrip("?") if request.method == "GET" else None
             return redirect(url_for("accounts.log_in", next=wanted))
         return view(*args, **kwargs)
 

@@ -25,6 +25,7 @@ def create_app(config: Mapping[str, Any] | None = None) -> Erlen:
     app = Erlen(__name__, instance_path=str(Path(__file__).parent / "instance"))
     # A photograph fits; the JSON of 64 numbers needs a thousandth of it.
     app.config.update(MAX_CONTENT_LENGTH=8_000_000, MODEL_FOLDER=app.instance_path)
+    app.config.from_prefixed_env("DIGITS")
     app.config.update(config or {})
     app.register_blueprint(site)
     app.extensions["digits"] = load_or_train(app.config["MODEL_FOLDER"])

@@ -1,12 +1,11 @@
-"""What the tests of the examples share: their folder, fresh modules, a free port."""
+"""What the tests of the examples share: their folder and fresh modules."""
 
 from __future__ import annotations
 
 import importlib.util
 import itertools
-import socket
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
@@ -37,11 +36,3 @@ def load(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], ModuleType]:
         return module
 
     return run
-
-
-@pytest.fixture
-def free_port() -> Iterator[int]:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-    yield port

@@ -1,0 +1,183 @@
+"""The examples as people use them: served by `erlen serve`, in a browser, with mouse and keys.
+
+ERLEN_SCREENSHOTS names a folder to keep pictures of the pages in.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("selenium", reason="selenium is not installed")
+pytest.importorskip("granian", reason="granian is not installed")
+
+from selenium import webdriver
+from selenium.webdriver.common.actions.action_builder import ActionBuilder
+from selenium.webdriver.common.by import By
+from selenium.webdriver.support.ui import WebDriverWait
+from serving import Server, can_connect, wait_until
+
+pytestmark = [pytest.mark.live, pytest.mark.timeout(180)]
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+FLAGS = ("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run")
+FLAGS += ("--disable-background-networking", "--disable-component-update", "--disable-sync")
+FLAGS += ("--disable-dev-shm-usage", "--window-size=1100,900")
+LONGEST_WAIT = 30
+
+# Lines of a digit through points (right, down) of a unit square.
+SHAPES = {
+    3: [[(0.15, 0.1), (0.5, 0), (0.8, 0.2), (0.45, 0.48), (0.85, 0.72), (0.55, 1), (0.12, 0.9)]],
+    4: [[(0.65, 1), (0.65, 0), (0.1, 0.65), (0.95, 0.65)]],
+    7: [[(0.1, 0), (0.9, 0), (0.4, 1)], [(0.3, 0.5), (0.85, 0.5)]],
+}
+
+
+@pytest.fixture
+def serve(tmp_path: Path) -> Iterator[Callable[..., str]]:
+    """Serve an application of the examples; gives the address."""
+    with contextlib.ExitStack() as servers:
+
+        def start(app: str, **settings: str) -> str:
+            server = Server(
+                "granian", app=str(EXAMPLES / app), cwd=tmp_path, wait=False, **settings
+            )
+            servers.callback(server.stop)
+            # The first start of the digits trains their model.
+            wait_until(lambda: can_connect(server), server.process, patience=90)
+            return f"http://127.0.0.1:{server.port}"
+
+        yield start
+
+
+@pytest.fixture
+def browser(tmp_path: Path) -> Iterator[Any]:
+    binary, driver = shutil.which("chromium"), shutil.which("chromedriver")
+    if binary is None or driver is None:
+        pytest.skip("chromium and chromedriver are not installed")
+    options = webdriver.ChromeOptions()
+    options.binary_location = binary
+    for flag in (*FLAGS, f"--user-data-dir={tmp_path / 'profile'}"):
+        options.add_argument(flag)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    started = webdriver.Chrome(options=options, service=webdriver.ChromeService(driver))
+    started.set_page_load_timeout(60)
+    yield started
+    complaints = [entry["message"] for entry in started.get_log("browser")]
+    started.quit()
+    assert [text for text in complaints if " 4" not in text] == []
+
+
+def keep_picture(browser: Any, name: str) -> None:
+    if folder := os.environ.get("ERLEN_SCREENSHOTS"):
+        browser.save_screenshot(str(Path(folder) / f"{name}.png"))
+
+
+def draw(browser: Any, digit: int) -> None:
+    canvas = browser.find_element(By.TAG_NAME, "canvas")
+    width = canvas.size["width"]
+    for line in SHAPES[digit]:
+        actions = ActionBuilder(browser, duration=5)
+        points = [
+            (round((x - 0.5) * width * 0.45), round((y - 0.5) * width * 0.7)) for x, y in line
+        ]
+        actions.pointer_action.move_to(canvas, *points[0]).pointer_down()
+        for point in points[1:]:
+            actions.pointer_action.move_to(canvas, *point)
+        actions.pointer_action.pointer_up()
+        actions.perform()
+
+
+def see_digit(browser: Any, digit: int) -> None:
+    output = browser.find_element(By.CSS_SELECTOR, ".digit")
+    WebDriverWait(browser, LONGEST_WAIT).until(lambda _: output.text == str(digit))
+
+
+def test_digits_are_drawn_and_uploaded(
+    serve: Callable[..., str], browser: Any, tmp_path: Path
+) -> None:
+    pytest.importorskip("sklearn", reason="scikit-learn is not installed")
+    image = pytest.importorskip("PIL.Image", reason="Pillow is not installed")
+    pen = pytest.importorskip("PIL.ImageDraw", reason="Pillow is not installed")
+
+    browser.get(serve("digits/app", DIGITS_MODEL_FOLDER=str(tmp_path / "model")))
+    for digit in SHAPES:
+        browser.find_element(By.CSS_SELECTOR, ".clear").click()
+        draw(browser, digit)
+        see_digit(browser, digit)
+    keep_picture(browser, "digits-drawn")
+    best = browser.find_element(By.CSS_SELECTOR, ".best")
+    assert best.find_element(By.CSS_SELECTOR, ".name").text == "7"
+    bar, whole = best.find_element(By.TAG_NAME, "rect"), best.find_element(By.TAG_NAME, "svg")
+    assert bar.rect["width"] > 0.4 * whole.rect["width"]
+
+    picture = image.new("L", (200, 300), 230)
+    pen.Draw(picture).line([(120, 250), (120, 50), (50, 190), (160, 190)], 20, 18)
+    picture.save(tmp_path / "four.png")
+    browser.find_element(By.ID, "picture").send_keys(str(tmp_path / "four.png"))
+    browser.find_element(By.CSS_SELECTOR, "form button").click()
+    see_digit(browser, 4)
+
+    (tmp_path / "four.txt").write_text("four")
+    browser.find_element(By.ID, "picture").send_keys(str(tmp_path / "four.txt"))
+    browser.find_element(By.CSS_SELECTOR, "form button").click()
+    problem = browser.find_element(By.CSS_SELECTOR, ".problem")
+    WebDriverWait(browser, LONGEST_WAIT).until(lambda _: "not a PNG or JPEG" in problem.text)
+    keep_picture(browser, "digits-refused")
+
+    browser.find_element(By.LINK_TEXT, "6").click()
+    see_digit(browser, 6)
+
+
+def submit(browser: Any, selector: str = "main form button", **fields: str) -> str:
+    """Fill the form in, send it, and give what the next page flashes."""
+    for name, text in fields.items():
+        field = browser.find_element(By.NAME, name)
+        field.clear()
+        field.send_keys(text)
+    page = browser.find_element(By.TAG_NAME, "html")
+    browser.find_element(By.CSS_SELECTOR, selector).click()
+    wait = WebDriverWait(browser, LONGEST_WAIT)
+    wait.until(lambda _: browser.find_element(By.TAG_NAME, "html") != page)
+    flashed: str = browser.find_element(By.CSS_SELECTOR, ".flash").text
+    return flashed
+
+
+def test_a_blog_is_written(serve: Callable[..., str], browser: Any, tmp_path: Path) -> None:
+    settings = {"BLOG_DATABASE": f'"{tmp_path / "blog.sqlite3"}"', "BLOG_SECRET_KEY": '"test"'}
+    command = [sys.executable, "-m", "erlen", "--app", str(EXAMPLES / "blog"), "init-db"]
+    subprocess.run(command, cwd=tmp_path, env={**os.environ, **settings}, check=True, timeout=60)
+    site = serve("blog", **settings)
+
+    browser.get(site + "/register")
+    password = "correct horse"
+    flashed = submit(browser, name="Marta", password=password, again=password)
+    assert flashed == "Welcome, Marta!"
+
+    browser.get(site + "/write")
+    assert submit(browser, title="On bees", body="They sleep.\n\nIt snows.") == "Published."
+    assert len(browser.find_elements(By.CSS_SELECTOR, ".body p")) == 2
+    keep_picture(browser, "blog-entry")
+
+    browser.find_element(By.LINK_TEXT, "Edit").click()
+    assert submit(browser, title="On bees in winter") == "Saved."
+    assert submit(browser, ".site form button") == "You are logged out."
+    assert browser.find_element(By.CSS_SELECTOR, ".teaser h2").text == "On bees in winter"
+
+    browser.get(site + "/entries/1/edit")
+    assert browser.current_url.startswith(site + "/log-in")
+    assert submit(browser, name="Marta", password="wrong") == "Name or password is wrong."
+    assert submit(browser, name="Marta", password=password) == "Welcome back, Marta!"
+    assert browser.current_url == site + "/entries/1/edit"
+    browser.find_element(By.TAG_NAME, "summary").click()
+    assert submit(browser, ".risky") == "Deleted “On bees in winter”."
+    keep_picture(browser, "blog-empty")
+    assert "Nothing written yet" in browser.page_source
