@@ -127,6 +127,17 @@ class _BoundedStream(LimitedStream):
         return body
 
 
+def _read_at_most(stream: t.IO[bytes], most: int) -> bytes:
+    """The rest of a stream, refused beyond a number of bytes."""
+    pieces = []
+    while piece := stream.read(min(65_536, most + 1)):
+        most -= len(piece)
+        if most < 0:
+            raise RequestEntityTooLarge()
+        pieces.append(piece)
+    return b"".join(pieces)
+
+
 # What must be Werkzeug's own for the short way of reading a body or form to be equivalent.
 _BODY_READERS = (
     "stream",
@@ -141,6 +152,10 @@ _BODY_READERS = (
     "mimetype",
     "is_json",
 )
+
+
+# Of `request.headers` that nobody looked at, or nobody assigned: they are the environ's.
+_UNTOUCHED_HEADERS = (type(None), EnvironHeaders)
 
 
 class Request(_Request):
@@ -314,29 +329,45 @@ class Request(_Request):
             name = name.rpartition(".")[0]
         return names
 
-    def _read_body(self) -> bytes | None:
-        """The whole body by a declared length, or `None` where the long way must decide."""
+    def _declared_length(self) -> int | None:
+        """The body's declared length where it is small and plain; else the long way decides."""
         environ = self.environ
         declared = environ.get("CONTENT_LENGTH")
-        if not declared or not declared.isdigit() or not declared.isascii():
+        if not declared or len(declared) > 5 or not (declared.isascii() and declared.isdigit()):
             return None
         if "HTTP_TRANSFER_ENCODING" in environ or self.shallow:
             return None
-        length = int(declared)
+        if self.__dict__.get("headers").__class__ not in _UNTOUCHED_HEADERS:
+            return None
+        return int(declared)
+
+    def _read_body(self) -> bytes | None:
+        """The whole body by its declared length, or `None` where the long way must decide."""
+        length = self._declared_length()
+        if length is None:
+            return None
         limit = self.max_content_length
         if limit is not None and length > limit:
             raise RequestEntityTooLarge()
-        if length > 65_536:  # large ones are read in pieces as they come
-            return None
-        read = environ["wsgi.input"].read
-        body: bytes = read(length)
-        while len(body) < length:
-            piece = read(length - len(body))
-            if not piece:
-                if "wsgi.input_terminated" in environ:
+        terminated = "wsgi.input_terminated" in self.environ
+        stream = self.environ["wsgi.input"]
+        # Where the server says where the body ends, one byte more tells if it is longer.
+        wanted = length + 1 if terminated else length
+        body = b""
+        try:
+            while len(body) < wanted:
+                piece = stream.read(wanted - len(body))
+                if not piece:
                     break
-                raise ClientDisconnected()
-            body += piece
+                body += piece
+        except (OSError, ValueError) as error:
+            if terminated and limit is None:
+                raise
+            raise ClientDisconnected() from error
+        if len(body) < length and not terminated:
+            raise ClientDisconnected()
+        if len(body) > length:
+            body += stream.read() if limit is None else _read_at_most(stream, limit - len(body))
         return body
 
     if not t.TYPE_CHECKING:
@@ -367,11 +398,13 @@ class Request(_Request):
             Raises 415 where the content type is not JSON (unless `force`) and 400 where the body
             is not valid or nested beyond what the parser takes; `silent` gives `None` instead.
             """
+            mine = self.__dict__
             if (
                 cache
                 and self._reads_plainly
-                and "_cached_json" not in self.__dict__
+                and "_cached_json" not in mine
                 and self.environ.get("CONTENT_TYPE") == "application/json"
+                and mine.get("headers").__class__ in _UNTOUCHED_HEADERS
             ):
                 try:
                     parsed = self.json_module.loads(self.get_data())
@@ -417,9 +450,9 @@ class Request(_Request):
 
     def _cached_urlencoded(self) -> bytes | None:
         """Bytes of a small urlencoded body; `None` sends the caller the long way."""
-        declared = self.environ.get("CONTENT_LENGTH") or ""
+        length = self._declared_length()
         limit = self.max_form_memory_size
-        if not declared.isdigit() or (limit is not None and int(declared) > limit):
+        if length is None or (limit is not None and length > limit):
             return None
         mine = self.__dict__
         if "_cached_data" in mine:
@@ -455,6 +488,9 @@ _SENDERS = (
     "autocorrect_location_header",
     "automatically_set_content_length",
 )
+
+
+_SENDING_METHODS = frozenset(_SENDERS) - {"headers", "response", "status", "status_code"}
 
 
 class Response(_Response):
@@ -522,6 +558,8 @@ class Response(_Response):
         bytes needs neither their copy nor an iterator around the list.
         """
         mine = self.__dict__
+        if len(mine) > 1 and not _SENDING_METHODS.isdisjoint(mine):
+            return self(environ, start_response)
         if self._sends_plainly and environ["REQUEST_METHOD"] != "HEAD" and self._status_code >= 200:
             if "_ready" in mine and "response" not in mine:
                 body, content_type = mine["_ready"]
