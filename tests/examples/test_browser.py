@@ -32,6 +32,7 @@ FLAGS = ("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-
 FLAGS += ("--disable-background-networking", "--disable-component-update", "--disable-sync")
 FLAGS += ("--disable-dev-shm-usage", "--window-size=1100,900")
 LONGEST_WAIT = 30
+SCREENSHOTS = os.environ.get("ERLEN_SCREENSHOTS")  # now: tests see no such variables
 
 # Lines of a digit through points (right, down) of a unit square.
 SHAPES = {
@@ -77,8 +78,8 @@ def browser(tmp_path: Path) -> Iterator[Any]:
 
 
 def keep_picture(browser: Any, name: str) -> None:
-    if folder := os.environ.get("ERLEN_SCREENSHOTS"):
-        browser.save_screenshot(str(Path(folder) / f"{name}.png"))
+    if SCREENSHOTS:
+        browser.save_screenshot(str(Path(SCREENSHOTS) / f"{name}.png"))
 
 
 def draw(browser: Any, digit: int) -> None:
