@@ -8,6 +8,7 @@ const result = document.querySelector(".result");
 const problem = result.querySelector(".problem");
 const pen = canvas.getContext("2d");
 const INK = 16;
+const NOTHING = { digit: "", probabilities: Array(10).fill(0), image: Array(8).fill(Array(8).fill(0)) };
 let last = null;
 let asked = 0;
 
@@ -64,14 +65,15 @@ for (const end of ["pointerup", "pointercancel"]) {
 pad.querySelector(".clear").addEventListener("click", () => {
   asked += 1;
   clearPad();
-  show({ digit: "", probabilities: Array(10).fill(0), image: Array(8).fill(Array(8).fill(0)) });
-  result.classList.add("empty");
+  show(NOTHING);
 });
 
 form.addEventListener("submit", (event) => {
   event.preventDefault();
   const file = form.picture.files[0];
-  if (file) ask(file, file.name, ++asked);
+  if (!file) return;
+  clearPad();
+  ask(file, file.name, ++asked);
 });
 
 async function ask(blob, name, number) {
@@ -90,8 +92,8 @@ async function ask(blob, name, number) {
 function show(answer) {
   problem.hidden = !answer.error;
   problem.textContent = answer.error ?? "";
-  if (answer.error) return;
-  result.classList.remove("empty");
+  if (answer.error) answer = NOTHING;
+  result.classList.toggle("empty", answer === NOTHING);
   result.querySelector(".digit").textContent = answer.digit;
   result.querySelectorAll(".seen rect").forEach((square, place) => {
     square.setAttribute("fill-opacity", answer.image[Math.floor(place / 8)][place % 8] / INK);
