@@ -16,7 +16,7 @@ from werkzeug.exceptions import BadRequest, ClientDisconnected, HTTPException, R
 from werkzeug.utils import get_content_type
 from werkzeug.wrappers import Request as _Request
 from werkzeug.wrappers import Response as _Response
-from werkzeug.wsgi import LimitedStream, get_input_stream
+from werkzeug.wsgi import LimitedStream, get_host, get_input_stream
 
 from .engine.internals import headers_of, pairs_of
 from .state import current_application
@@ -129,6 +129,8 @@ class _BoundedStream(LimitedStream):
 
 def _read_at_most(stream: t.IO[bytes], most: int) -> bytes:
     """The rest of a stream, refused beyond a number of bytes."""
+    if most < 0:
+        raise RequestEntityTooLarge()
     pieces = []
     while piece := stream.read(min(65_536, most + 1)):
         most -= len(piece)
@@ -242,6 +244,11 @@ class Request(_Request):
         def headers(self):
             """The request's headers, a read-only view on the environ."""
             return EnvironHeaders(self.environ)
+
+        @lazy
+        def host(self):
+            """The host that was asked for, with the port unless it is the scheme's own."""
+            return get_host(self.environ, self.trusted_hosts)
 
         @lazy
         def remote_addr(self):
