@@ -143,7 +143,7 @@ class Erlen(Stages):
         get_converter=_make_timedelta,  # type: ignore[arg-type]
     )
 
-    default_config = ImmutableDict(
+    default_config: ImmutableDict[str, t.Any] = ImmutableDict(
         APPLICATION_ROOT="/",
         DEBUG=None,
         EXPLAIN_TEMPLATE_LOADING=False,

@@ -29,6 +29,7 @@ if t.TYPE_CHECKING:
     from werkzeug.exceptions import HTTPException
     from werkzeug.routing import Rule
 
+    from .config import Config
     from .engine.plan import Plan, Program
     from .wrappers import Request, Response
 
@@ -36,7 +37,7 @@ if t.TYPE_CHECKING:
 class Stages(Scaffold):
     """The life of a request, for `Erlen` to inherit."""
 
-    config: t.Any
+    config: Config
     response_class: type[Response]
     teardown_appcontext_funcs: list[ft.TeardownCallable]
     _program: Program | None = None
