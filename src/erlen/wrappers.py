@@ -84,7 +84,8 @@ def _storage_of(request: Request, text: str) -> t.Any:
         for field in text.split("&"):
             name, _, value = field.partition("=")
             if name in values:
-                values[name].append(value)
+                if field:
+                    values[name].append(value)
             elif field:
                 values[name] = [value]
     made: ImmutableMultiDict[str, str] = _new_multidict(ImmutableMultiDict)
@@ -565,7 +566,8 @@ class Response(_Response):
         bytes needs neither their copy nor an iterator around the list.
         """
         mine = self.__dict__
-        if len(mine) > 1 and not _SENDING_METHODS.isdisjoint(mine):
+        # Beside body and headers: perhaps a method that somebody replaced on the instance.
+        if len(mine) - ("headers" in mine) > 1 and not _SENDING_METHODS.isdisjoint(mine):
             return self(environ, start_response)
         if self._sends_plainly and environ["REQUEST_METHOD"] != "HEAD" and self._status_code >= 200:
             if "_ready" in mine and "response" not in mine:

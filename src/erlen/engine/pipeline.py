@@ -83,7 +83,8 @@ def dispatch(program: Program, ctx: RequestContext) -> t.Any:
     if plan is None or plan.hooked or plan.view is None:
         if request.routing_exception is not None:
             program.app.raise_routing_exception(request)
-        plan = plan_of(program, ctx)
+        if plan is None or plan.rule is not request.url_rule:
+            plan = plan_of(program, ctx)
     if plan.provides_options and _is_options(program, request):
         return program.app.make_default_options_response()
     view = plan.view

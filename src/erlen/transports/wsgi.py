@@ -1,7 +1,8 @@
 """The WSGI edge (PEP 3333): an environ comes in, an iterable of bytes goes out.
 
-`wsgi_app` is the way of every request; it is a method of the application. `_serve_directly` is the same way for a request that was
-matched and whose stages nobody replaced: in one function, and without objects nobody could see.
+`wsgi_app` is the way of every request; it is a method of the application. `_serve_directly` is the
+same way for a request that was matched and whose stages nobody replaced: in one function, and
+without objects that nobody could see.
 """
 
 from __future__ import annotations
