@@ -173,9 +173,9 @@ def _matcher(url_map: Map) -> Matcher:
     from .routing import compile_matcher
 
     kept = url_map.__dict__.get("_compiled")
-    if kept is None or kept[0] != url_map.version or is_outdated(url_map):
-        made = compile_matcher(url_map)
-        kept = url_map.__dict__["_compiled"] = (url_map.version, made)
+    version = url_map.version  # read first: another thread may change the map meanwhile
+    if kept is None or kept[0] != version or is_outdated(url_map):
+        kept = url_map.__dict__["_compiled"] = (version, compile_matcher(url_map))
     return t.cast("Matcher", kept[1])
 
 

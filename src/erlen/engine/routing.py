@@ -283,6 +283,8 @@ def compile_matcher(url_map: Map) -> Matcher:
         if not way.segments:  # the domain alone, without a slash behind it
             continue
         path = "/" + "/".join(t.cast("tuple[str, ...]", way.segments))
+        if not path.isascii():  # an environ has its bytes as latin-1: `find` leaves them alone
+            continue
         if way.rule is None:
             undecided.add(path)
         elif path not in undecided:
