@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import typing as t
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from copy import copy
 from functools import cache
 
@@ -39,14 +39,12 @@ class FlaskClient(werkzeug.test.Client):
     """
 
     application: Erlen
+    preserve_context = False
 
     def __init__(self, *args: t.Any, **kwargs: t.Any) -> None:
         super().__init__(*args, **kwargs)
-        self.environ_base: WSGIEnvironment = {
-            "REMOTE_ADDR": "127.0.0.1",
-            "HTTP_USER_AGENT": f"Werkzeug/{_get_werkzeug_version()}",
-        }
-        self.preserve_context = False
+        agent = f"Werkzeug/{_get_werkzeug_version()}"
+        self.environ_base: WSGIEnvironment = {"REMOTE_ADDR": "127.0.0.1", "HTTP_USER_AGENT": agent}
         # What the application handed over during a request, and what is pushed again after it.
         self._new_contexts: list[t.ContextManager[t.Any]] = []
         self._context_stack = ExitStack()
@@ -91,11 +89,8 @@ class FlaskClient(werkzeug.test.Client):
         """The request that arguments of `EnvironBuilder` describe."""
         base = self._copy_environ(kwargs.get("environ_base", {}))
         with_base = {**kwargs, "environ_base": base}
-        builder = EnvironBuilder(self.application, *args, **with_base)
-        try:
+        with closing(EnvironBuilder(self.application, *args, **with_base)) as builder:
             return builder.get_request()
-        finally:
-            builder.close()
 
     def _request_from(self, given: t.Any) -> BaseRequest | None:
         """The request that a builder, an environ or a request stands for; None for other things.
