@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import copy
 import typing as t
+from collections import defaultdict
 
 import pytest
 from werkzeug.test import EnvironBuilder
 
 import erlen
 from erlen.engine import routing
+from erlen.sessions import SecureCookieSessionInterface
 
 
 def call(app: erlen.Erlen, path: str = "/", **environ: t.Any) -> tuple[str, bytes]:
@@ -76,3 +79,115 @@ def test_a_rule_added_while_the_matcher_is_compiled_is_found(
     monkeypatch.setattr(routing, "compile_matcher", interrupted)
     call(app, "/warm")
     assert [call(app, "/late")[1] for _ in range(3)] == [b"warm"] * 3
+
+
+# Replaced methods
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("full_dispatch_request", "/warm"),
+        ("preprocess_request", "/warm"),
+        ("dispatch_request", "/warm"),
+        ("finalize_request", "/warm"),
+        ("make_response", "/warm"),
+        ("process_response", "/warm"),
+        ("do_teardown_request", "/warm"),
+        ("do_teardown_appcontext", "/warm"),
+        ("request_context", "/warm"),
+        ("app_context", "/warm"),
+        ("create_url_adapter", "/warm"),
+        ("handle_http_exception", "/missing"),
+        ("handle_user_exception", "/broken"),
+        ("handle_exception", "/broken"),
+    ],
+)
+def test_a_stage_that_was_replaced_on_the_class_itself_is_called(
+    app: erlen.Erlen, monkeypatch: pytest.MonkeyPatch, method: str, path: str
+) -> None:
+    @app.route("/broken")
+    def broken() -> str:
+        raise ValueError
+
+    app.logger.disabled = True
+    called = []
+    original = getattr(erlen.Erlen, method)
+
+    def traced(self: erlen.Erlen, *args: t.Any, **kwargs: t.Any) -> t.Any:
+        called.append(method)
+        return original(self, *args, **kwargs)
+
+    monkeypatch.setattr(erlen.Erlen, method, traced)
+    for times in (1, 2, 3):
+        call(app, path)
+        assert len(called) >= times
+
+
+@pytest.mark.parametrize("method", ["open_session", "save_session", "is_null_session"])
+@pytest.mark.parametrize("on_class", [True, False], ids=["class", "instance"])
+def test_a_replaced_method_of_the_cookie_sessions_is_called_for_unused_sessions_too(
+    app: erlen.Erlen, monkeypatch: pytest.MonkeyPatch, method: str, on_class: bool
+) -> None:
+    called = []
+    interface = app.session_interface = SecureCookieSessionInterface()
+    original = getattr(interface, method)
+
+    def traced(*args: t.Any) -> t.Any:
+        called.append(method)
+        return original(*args[-original.__code__.co_argcount + 1 :])
+
+    monkeypatch.setattr(SecureCookieSessionInterface if on_class else interface, method, traced)
+    call(app, "/warm")
+    call(app, "/warm")
+    assert called == [method, method]
+
+
+def test_a_session_that_could_not_be_opened_is_not_opened_again_for_the_answer(
+    app: erlen.Erlen,
+) -> None:
+    asked = []
+
+    class Broken(SecureCookieSessionInterface):
+        def open_session(self, app: t.Any, request: t.Any) -> t.NoReturn:
+            asked.append(request.path)
+            raise ConnectionError
+
+    app.session_interface = Broken()
+    app.logger.disabled = True
+    assert call(app, "/warm")[0] == "500 INTERNAL SERVER ERROR"
+    assert asked == ["/warm"]
+
+
+# Registries
+
+
+@pytest.mark.parametrize(
+    "duplicate",
+    [
+        pytest.param(lambda registry: registry.copy(), id="copy method"),
+        pytest.param(copy.copy, id="copy"),
+        pytest.param(copy.deepcopy, id="deepcopy"),
+    ],
+)
+def test_a_copied_registry_is_a_plain_one_that_can_be_put_in_place(
+    app: erlen.Erlen, duplicate: t.Callable[[t.Any], t.Any]
+) -> None:
+    app.before_request(lambda: None)
+    saved = duplicate(app.before_request_funcs)
+    assert type(saved) is defaultdict
+    assert saved == app.before_request_funcs
+    app.before_request_funcs = saved
+    assert call(app, "/warm")[1] == b"warm"
+    saved[None].append(lambda: "hook")
+    assert call(app, "/warm")[1] == b"hook"
+
+
+def test_an_application_sees_changes_of_a_registry_that_it_shares_with_another(
+    app: erlen.Erlen,
+) -> None:
+    other = erlen.Erlen("other", root_path="/nonexistent")
+    app.before_request_funcs = other.before_request_funcs
+    assert call(app, "/warm")[1] == b"warm"
+    other.before_request(lambda: "of the other")
+    assert call(app, "/warm")[1] == b"of the other"

@@ -21,6 +21,7 @@ from . import json as _json
 from . import typing as ft
 from .config import Config, ConfigAttribute
 from .ctx import _AppCtxGlobals
+from .engine.compile import stages_of
 from .engine.registry import HookDict, ViewDict
 from .errors import SetupError
 from .globals import _cv_app, _cv_request, g, request, session
@@ -232,9 +233,9 @@ class Erlen(Stages):
     def __setattr__(self, name: str, value: t.Any) -> None:
         object.__setattr__(self, name, value)
         if name == "config" and isinstance(value, Config):
-            value._on_change = _program_dropper(self)
+            value._on_change = self._dropper
         elif name == "url_map" and hasattr(value, "listeners"):
-            value.listeners += (_program_dropper(self),)
+            value.listeners += (self._dropper,)
         self._drop_program()
 
     def __delattr__(self, name: str) -> None:
@@ -242,13 +243,13 @@ class Erlen(Stages):
         self._drop_program()
 
     def _registry(self) -> t.Any:
-        return HookDict(_program_dropper(self))
+        return HookDict(self._dropper)
 
     def _view_registry(self) -> t.Any:
-        return ViewDict(_program_dropper(self))
+        return ViewDict(self._dropper)
 
-    def _builtin_class(self) -> type:
-        return Erlen
+    def _as_defined(self) -> dict[str, t.Callable[..., t.Any]]:
+        return _AS_DEFINED
 
     def _check_setup_finished(self, f_name: str) -> None:
         if self._got_first_request:
@@ -268,7 +269,12 @@ class Erlen(Stages):
         name: str
         logger: logging.Logger
         jinja_env: Environment
+        _dropper: t.Callable[[], None]
     else:
+
+        @lazy
+        def _dropper(self):
+            return _program_dropper(self)
 
         @lazy
         def name(self):
@@ -658,6 +664,10 @@ class Erlen(Stages):
         from .testing import FlaskCliRunner
 
         return (self.test_cli_runner_class or FlaskCliRunner)(self, **kwargs)
+
+
+# Agents that trace applications replace methods of the class itself: these count as built in.
+_AS_DEFINED = stages_of(Erlen)
 
 
 def _is_build_error(error: LookupError) -> t.TypeGuard[BuildError]:

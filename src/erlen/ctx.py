@@ -177,6 +177,12 @@ class AppContext:
         self.pop(exc_value)
 
 
+def _open_session(ctx: RequestContext) -> SessionMixin:
+    interface = ctx.app.session_interface
+    opened = interface.open_session(ctx.app, ctx.request)
+    return interface.make_null_session(ctx.app) if opened is None else opened
+
+
 def _halves() -> tuple[AppContext | None, RequestContext | None]:
     """The current contexts as objects, `None` for what is not there."""
     app_ctx, request_ctx = current.get()
@@ -258,9 +264,7 @@ class RequestContext:
         @lazy
         def _session(self):
             """The session, opened now; access that does not count as the view's."""
-            interface = self.app.session_interface
-            opened = interface.open_session(self.app, self.request)
-            return interface.make_null_session(self.app) if opened is None else opened
+            return _open_session(self)
 
         @lazy
         def _after_request_functions(self):
@@ -342,8 +346,9 @@ class RequestContext:
         else:
             _set_halves(brought or app_ctx, self)
         if not self._matched:
-            if not program.late_session:
-                _ = self._session
+            if not program.late_session and self.__dict__.get("_session") is None:
+                self._session = None  # what stays where opening it raises
+                self._session = _open_session(self)
             if self._found is not None or self.url_adapter is not None:
                 self.match_request()
 

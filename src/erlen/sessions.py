@@ -300,6 +300,20 @@ class SecureCookieSessionInterface(SessionInterface):
 
 _built_in_serializer: t.Final = SecureCookieSessionInterface.get_signing_serializer
 
+# What is not called for a session that nobody uses, and asked for its cookie's name.
+_CALLED_FOR_ANY: t.Final = {
+    name: getattr(SecureCookieSessionInterface, name)
+    for name in ("open_session", "save_session", "is_null_session", "get_cookie_name")
+}
+
+
+def opens_late(interface: t.Any) -> bool:
+    """Whether nobody can tell that a session is opened at its first use, and else not at all."""
+    return type(interface) is SecureCookieSessionInterface and not any(
+        name in vars(interface) or getattr(SecureCookieSessionInterface, name) is not method
+        for name, method in _CALLED_FOR_ANY.items()
+    )
+
 
 def _import_serializer(*settings: t.Any) -> URLSafeTimedSerializer:
     """Stand in for `signing.cookie_serializer` until it is first needed."""

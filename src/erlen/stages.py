@@ -55,12 +55,12 @@ class Stages(Scaffold):
         program = self._program
         if program is None or (program.foreign and not is_current(program)):
             drops = self._drops
-            program = compile_program(self, self._builtin_class())
+            program = compile_program(self, self._as_defined())
             if drops == self._drops:  # nothing was registered meanwhile
                 self.__dict__["_program"] = program
         return program
 
-    def _builtin_class(self) -> type:
+    def _as_defined(self) -> dict[str, t.Callable[..., t.Any]]:
         raise NotImplementedError
 
     def _plan_for_rule(self, program: Program, rule: Rule | None, index: int = -1) -> Plan:

@@ -106,31 +106,36 @@ _WATCHED = (
 )
 
 
-def _overridden(app: t.Any, builtin: type, names: t.Iterable[str]) -> frozenset[str]:
-    """Those of the methods that are not the built-in class's own."""
+def stages_of(cls: type) -> dict[str, t.Callable[..., t.Any]]:
+    """The methods of an application class that can be replaced, as they are now."""
+    methods = [method for method, _, _ in _STAGES.values()]
+    return {name: getattr(cls, name) for name in [*methods, *_CONTEXT_STAGES, *_OTHER_STAGES]}
+
+
+def _overridden(app: t.Any, as_defined: t.Mapping[str, t.Any]) -> frozenset[str]:
+    """The methods that the instance, its class or somebody who patched a base replaces."""
     own = vars(app)
     cls = type(app)
     return frozenset(
         name
-        for name in names
-        if name in own or getattr(cls, name, None) is not getattr(builtin, name)
+        for name, function in as_defined.items()
+        if name in own or getattr(cls, name, None) is not function
     )
 
 
-def compile_program(app: t.Any, builtin: type) -> Program:
+def compile_program(app: t.Any, as_defined: t.Mapping[str, t.Any]) -> Program:
     """Compile an application.
 
-    `builtin` is the class whose methods count as not replaced.
+    `as_defined` has the methods that count as not replaced, by name (see `stages_of`).
     """
     # These are looked up here, so that importing the engine does not import sessions and JSON.
     from ..json.provider import plain_provider
-    from ..sessions import SecureCookieSessionInterface
+    from ..sessions import opens_late
     from ..wrappers import Request, Response
     from .routing import Map
 
     program = Program(app)
-    methods = [method for method, _, _ in _STAGES.values()]
-    program.overridden = _overridden(app, builtin, [*methods, *_CONTEXT_STAGES, *_OTHER_STAGES])
+    program.overridden = _overridden(app, as_defined)
     for slot, (method, plain, replaced) in _STAGES.items():
         setattr(program, slot, replaced(app) if method in program.overridden else plain)
     config = app.config
@@ -154,11 +159,11 @@ def compile_program(app: t.Any, builtin: type) -> Program:
     program.plain_response = issubclass(response_class, Response)
     program.plain_types = program.plain_response and response_class._sends_plainly
     program.json_body = app.json._response_body if plain_provider(app.json) else None
-    program.late_session = type(app.session_interface) is SecureCookieSessionInterface
+    program.late_session = opens_late(app.session_interface)
     if program.plain_context:
         program.matcher = _matcher(app.url_map)
         program.plans = [None] * len(program.matcher.entries)
-    program.foreign = foreign(getattr(app, name) for name in _WATCHED)
+    program.foreign = foreign((getattr(app, name) for name in _WATCHED), app._dropper)
     program.seen = fingerprint(program.foreign)
     return program
 

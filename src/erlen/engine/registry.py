@@ -72,6 +72,15 @@ else:
             super().__init__(lambda: HookList(changed))
             self.changed = changed
 
+        def __reduce__(self):
+            # A copy belongs to no application: what it holds then is no business of one.
+            return defaultdict, (list,), None, None, iter(self.items())
+
+        def copy(self):
+            return defaultdict(list, self)
+
+        __copy__ = copy
+
         locals().update(_telling(defaultdict, *_DICT, "__ior__"))
 
     class ViewDict(dict):
@@ -84,17 +93,21 @@ else:
         locals().update(_telling(dict, *_DICT, "__ior__"))
 
 
-def _is_foreign(registry: t.Any) -> bool:
-    if isinstance(registry, ViewDict):
-        return False
-    return not isinstance(registry, HookDict) or any(
-        not isinstance(functions, HookList) for functions in registry.values()
+def _tells(container: t.Any, kinds: tuple[type[t.Any], ...], changed: Changed) -> bool:
+    return isinstance(container, kinds) and container.changed is changed
+
+
+def _is_foreign(registry: t.Any, changed: Changed) -> bool:
+    if not _tells(registry, (HookDict, ViewDict), changed):
+        return True
+    return isinstance(registry, HookDict) and not all(
+        _tells(functions, (HookList,), changed) for functions in registry.values()
     )
 
 
-def foreign(registries: t.Iterable[t.Any]) -> list[t.Any]:
-    """Those of the registries that cannot tell of all their changes."""
-    return [registry for registry in registries if _is_foreign(registry)]
+def foreign(registries: t.Iterable[t.Any], changed: Changed) -> list[t.Any]:
+    """Those of the registries that do not tell `changed` of all their changes."""
+    return [registry for registry in registries if _is_foreign(registry, changed)]
 
 
 def fingerprint(registries: t.Iterable[t.Any]) -> list[t.Any]:
