@@ -21,6 +21,7 @@ from erlen import Erlen, Request, Response
 from erlen.wrappers import parse_pairs
 
 URLENCODED = "application/x-www-form-urlencoded"
+MULTIPART = "multipart/form-data; boundary=b"
 PIECES = st.sampled_from(
     (
         *("a", "b", "1", "=", "&", "+", "%", "%2", "%20", "%zz", "%ff", "%C3%A9", "%c3", "%00"),
@@ -93,15 +94,7 @@ BODIES = st.one_of(
     .map(b"".join)
     .map(lambda noise: b'--b\r\nContent-Disposition: form-data; name="a"' + noise + b"\r\n--b--"),
 )
-TYPES = st.sampled_from(
-    (
-        URLENCODED,
-        f"{URLENCODED}; charset=utf-8",
-        "multipart/form-data; boundary=b",
-        "text/plain",
-        "",
-    )
-)
+TYPES = st.sampled_from((URLENCODED, f"{URLENCODED}; charset=utf-8", MULTIPART, "text/plain", ""))
 LENGTHS = st.sampled_from((0, 0, 0, 0, -1, 1, 5, -5))
 
 
