@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import copy
+import gc
+import threading
 import typing as t
+import weakref
 from collections import defaultdict
 
 import pytest
@@ -191,3 +194,44 @@ def test_an_application_sees_changes_of_a_registry_that_it_shares_with_another(
     assert call(app, "/warm")[1] == b"warm"
     other.before_request(lambda: "of the other")
     assert call(app, "/warm")[1] == b"of the other"
+
+
+# What is kept
+
+
+@pytest.mark.parametrize("path", ["/warm", "/async", "/streamed", "/session", "/url"])
+def test_nothing_keeps_a_request_that_was_answered(app: erlen.Erlen, path: str) -> None:
+    @app.route("/async")
+    async def asynchronous() -> str:
+        return "async"
+
+    @app.route("/streamed")
+    def streamed() -> t.Any:
+        return app.response_class(erlen.stream_with_context(iter("streamed")))
+
+    @app.route("/session")
+    def session() -> str:
+        return str(erlen.session.setdefault("seen", 1))
+
+    @app.route("/url")
+    def url() -> str:
+        return erlen.url_for("warm", _external=True)
+
+    made: list[weakref.ref[t.Any]] = []
+
+    @app.before_request
+    def note() -> None:
+        request = erlen.request._get_current_object()  # type: ignore[attr-defined]
+        made.extend((weakref.ref(request), weakref.ref(erlen.g._get_current_object())))
+
+    def serve() -> None:
+        call(app, path)
+        call(app, path)
+        gc.collect()
+        left.extend(reference() for reference in made)
+
+    left: list[t.Any] = []
+    thread = threading.Thread(target=serve)  # a thread of its own has nothing from before
+    thread.start()
+    thread.join()
+    assert left == [None] * 4

@@ -171,11 +171,13 @@ class _KeptLoop:
         self.retired = False
         self.selector: _DetachableSelector | None = None
         self.loop: asyncio.AbstractEventLoop
+        # In an empty context: the loop's own callbacks keep the one in which they are added, and
+        # with it the request that happens to be the first.
         if sys.platform == "win32":
-            self.loop = asyncio.ProactorEventLoop()
+            self.loop = Context().run(asyncio.ProactorEventLoop)
         else:
             self.selector = _DetachableSelector()
-            self.loop = asyncio.SelectorEventLoop(t.cast("t.Any", self.selector))
+            self.loop = Context().run(asyncio.SelectorEventLoop, t.cast("t.Any", self.selector))
         self.new_task: t.Any = asyncio.Task
         self.factory = self._spawn
         self.has_spawned = False
