@@ -455,6 +455,9 @@ def test_paths_are_decoded_as_werkzeug_decodes_them(text: str) -> None:
 @given(st.binary(max_size=10), st.binary(max_size=6))
 def test_any_bytes_may_be_in_a_path(path: bytes, root: bytes) -> None:
     environ = create_environ("/")
-    environ["PATH_INFO"], environ["SCRIPT_NAME"] = path.decode("latin1"), root.decode("latin1")
+    environ["PATH_INFO"], environ["SCRIPT_NAME"] = (
+        path.decode("latin1"),
+        "/" + root.decode("latin1"),
+    )
     theirs, ours = WerkzeugRequest(dict(environ)), Request(dict(environ))
     assert (ours.path, ours.root_path, ours.url) == (theirs.path, theirs.root_path, theirs.url)
