@@ -19,4 +19,4 @@ async def ask(name: str) -> str:
 
 @app.get("/")
 async def both() -> list[str]:
-    return await asyncio.gather(ask("one"), ask("two"))
+    return [*await asyncio.gather(ask("one"), ask("two"))]

@@ -17,8 +17,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from jinja2 import StrictUndefined, TemplateError, TemplateSyntaxError, nodes, pass_context
+from jinja2.exceptions import SecurityError
 from jinja2.runtime import Context, LoopContext, Undefined
-from jinja2.sandbox import ImmutableSandboxedEnvironment, SecurityError
+from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 LONGEST_SOURCE = 4_000
 LONGEST_OUTPUT = 20_000
@@ -26,9 +27,11 @@ MOST_TURNS = 1_000
 DEEPEST = 16
 
 # Each makes a text at most a few times longer than what it was given.
-FILTERS = ("capitalize", "default", "escape", "first", "join", "last", "length", "lower", "round")
-FILTERS += ("sort", "title", "trim", "upper")
-TESTS = ("defined", "divisibleby", "even", "in", "none", "number", "odd", "string", "undefined")
+FILTERS = [
+    *("capitalize", "default", "escape", "first", "join", "last", "length", "lower", "round"),
+    *("sort", "title", "trim", "upper"),
+]
+TESTS = ["defined", "divisibleby", "even", "in", "none", "number", "odd", "string", "undefined"]
 
 LOOP = frozenset({"index", "index0", "revindex", "revindex0", "first", "last", "length"})
 
