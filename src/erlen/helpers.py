@@ -10,6 +10,8 @@ import os
 import typing as t
 from functools import cache, update_wrapper
 
+import werkzeug.utils
+
 from .globals import _cv_app, _cv_request, current_app, request, request_ctx, session
 from .paths import get_root_path as get_root_path
 from .signals import message_flashed
@@ -207,8 +209,6 @@ def send_file(
     :param last_modified: seconds or datetime; the file's own if not given
     :param max_age: seconds to cache, or a function from path to that; else `app` decides
     """
-    from werkzeug.utils import send_file
-
     options = _prepare_send_file_kwargs(
         environ=request.environ,
         path_or_file=path_or_file,
@@ -220,7 +220,7 @@ def send_file(
         last_modified=last_modified,
         max_age=max_age,
     )
-    return t.cast("Response", send_file(**options))
+    return t.cast("Response", werkzeug.utils.send_file(**options))
 
 
 def send_from_directory(
@@ -233,10 +233,8 @@ def send_from_directory(
     :param kwargs: as for `send_file`
     :raises werkzeug.exceptions.NotFound: for what is outside, missing, or no regular file
     """
-    from werkzeug.utils import send_from_directory
-
     options = _prepare_send_file_kwargs(**kwargs)
-    return t.cast("Response", send_from_directory(directory, path, **options))
+    return t.cast("Response", werkzeug.utils.send_from_directory(directory, path, **options))
 
 
 # -- streams ----------------------------------------------------------------------------------
