@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import copy
 import gc
+import sys
+import textwrap
 import threading
 import typing as t
 import weakref
 from collections import defaultdict
+from pathlib import Path
+from types import ModuleType
 
 import pytest
 from werkzeug.test import EnvironBuilder
 
 import erlen
 from erlen.engine import routing
+from erlen.imports import defer
 from erlen.sessions import SecureCookieSessionInterface
 
 
@@ -235,3 +240,56 @@ def test_nothing_keeps_a_request_that_was_answered(app: erlen.Erlen, path: str) 
     thread.start()
     thread.join()
     assert left == [None] * 4
+
+
+# Threads that import
+
+
+def test_a_thread_waits_for_a_deferred_module_that_another_one_executes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    code = """
+        import sys
+        from test_robustness import begun, go_on
+        begun.set()
+        assert go_on.wait(30)
+        assert not hasattr(sys.modules[__name__], "value")
+        value = "defined"
+    """
+    (tmp_path / "slow_module.py").write_text(textwrap.dedent(code))
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setitem(sys.modules, "test_robustness", sys.modules[__name__])
+    defer("slow_module")
+    module = sys.modules["slow_module"]
+    found: list[str] = []
+
+    def read() -> None:
+        found.append(getattr(module, "value", "missing"))
+
+    first, second = threading.Thread(target=read), threading.Thread(target=read)
+    try:
+        first.start()
+        assert begun.wait(30)
+        second.start()
+        second.join(0.1)  # it would have come back by now
+        go_on.set()
+        first.join(30)
+        second.join(30)
+    finally:
+        del sys.modules["slow_module"]
+    assert found == ["defined", "defined"]
+
+
+begun, go_on = threading.Event(), threading.Event()
+
+
+def test_an_async_view_runs_while_another_thread_imports_asyncio(
+    app: erlen.Erlen, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    @app.route("/async")
+    async def asynchronous() -> str:
+        return "async"
+
+    call(app, "/async")
+    monkeypatch.setitem(sys.modules, "asyncio", ModuleType("asyncio"))
+    assert call(app, "/async") == ("200 OK", b"async")

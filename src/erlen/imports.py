@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from typing import Any
 
 _executing = RLock()
+# Modules whose code is running, on the thread that has the lock.
+_in_progress: set[ModuleType] = set()
 # Names that the import system and `inspect` look for in any module.
 _ASKED_BY_IMPORT = frozenset({"__path__", "__wrapped__"})
 
@@ -34,6 +36,8 @@ class _Unexecuted(ModuleType):
         if "__path__" in vars(self) and find_spec(f"{self.__name__}.{name}") is not None:
             return import_module(f"{self.__name__}.{name}")
         _execute(self)
+        if isinstance(self, _Unexecuted):  # its own code asks, for what it has not defined yet
+            raise AttributeError(f"module {self.__name__!r} has no attribute {name!r}")
         return getattr(self, name)
 
 
@@ -47,12 +51,19 @@ class _UnexecutedModule(_Unexecuted):
 
 
 def _execute(module: ModuleType) -> None:
+    """Run the module's code, or wait for the thread that does; once."""
     with _executing:
-        if isinstance(module, _Unexecuted):
-            module.__class__ = ModuleType  # type: ignore[assignment]
-            spec = module.__spec__
-            assert spec is not None and spec.loader is not None
+        if module in _in_progress or not isinstance(module, _Unexecuted):
+            return
+        spec = module.__spec__
+        assert spec is not None and spec.loader is not None
+        _in_progress.add(module)
+        try:
             spec.loader.exec_module(module)
+        finally:
+            _in_progress.discard(module)
+        # Not before: threads that find a name missing come here and wait.
+        module.__class__ = ModuleType  # type: ignore[assignment]
 
 
 def defer(name: str, **stand_ins: Any) -> None:

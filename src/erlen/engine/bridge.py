@@ -45,7 +45,9 @@ def await_(awaitable: Awaitable[T]) -> T:
     """
     if _getcurrent is not None and getattr(_getcurrent(), "_erlen_bridge", False):
         return _await_in_greenlet(_as_coroutine(awaitable))
-    if "asyncio" in sys.modules and sys.modules["asyncio"]._get_running_loop() is not None:
+    # Where another thread is just importing asyncio, no loop can be running here.
+    running = getattr(sys.modules.get("asyncio"), "_get_running_loop", None)
+    if running is not None and running() is not None:
         if isinstance(awaitable, CoroutineType):
             awaitable.close()
         raise RuntimeError(
