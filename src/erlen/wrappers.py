@@ -13,6 +13,7 @@ from urllib.parse import parse_qsl, unquote
 
 from werkzeug.datastructures import EnvironHeaders, ImmutableMultiDict
 from werkzeug.exceptions import BadRequest, ClientDisconnected, HTTPException, RequestEntityTooLarge
+from werkzeug.http import parse_etags
 from werkzeug.utils import get_content_type
 from werkzeug.wrappers import Request as _Request
 from werkzeug.wrappers import Response as _Response
@@ -22,6 +23,8 @@ from .engine.internals import headers_of, pairs_of
 from .state import current_application
 
 if t.TYPE_CHECKING:
+    from http import HTTPStatus
+
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
     from werkzeug.routing import Rule
 
@@ -109,6 +112,16 @@ class _Args:
             text = request.query_string.decode()
         values = mine["args"] = _storage_of(request, text)
         return values
+
+
+def _with_short_blanks(environ: WSGIEnvironment) -> WSGIEnvironment:
+    """The environ with single blanks in lists of ETags: Werkzeug reads runs in quadratic time."""
+    changed = {
+        key: " ".join(environ[key].split())
+        for key in ("HTTP_IF_MATCH", "HTTP_IF_NONE_MATCH")
+        if "  " in environ.get(key, "") or "\t" in environ.get(key, "")
+    }
+    return {**environ, **changed} if changed else environ
 
 
 class _BoundedStream(LimitedStream):
@@ -250,6 +263,16 @@ class Request(_Request):
         def host(self):
             """The host that was asked for, with the port unless it is the scheme's own."""
             return get_host(self.environ, self.trusted_hosts)
+
+        @lazy
+        def if_match(self):
+            """The ETags of `If-Match`."""
+            return parse_etags(_with_short_blanks(self.environ).get("HTTP_IF_MATCH"))
+
+        @lazy
+        def if_none_match(self):
+            """The ETags of `If-None-Match`."""
+            return parse_etags(_with_short_blanks(self.environ).get("HTTP_IF_NONE_MATCH"))
 
         @lazy
         def remote_addr(self):
@@ -552,6 +575,27 @@ class Response(_Response):
         made = cls.__new__(cls)
         made._ready = (body, get_content_type(mimetype, "utf-8"))
         return made
+
+    @property
+    def status(self) -> str:
+        """The status line; assign text or a code. ValueError for control characters in it."""
+        return self._status
+
+    @status.setter
+    def status(self, value: str | int | HTTPStatus) -> None:
+        if isinstance(value, str) and not value.isprintable():
+            raise ValueError(f"The status has a control character: {value!r}")
+        self._status, self._status_code = self._clean_status(value)
+
+    def make_conditional(
+        self,
+        request_or_environ: t.Any,
+        accept_ranges: bool | str = False,
+        complete_length: int | None = None,
+    ) -> t.Any:
+        """Answer conditional and range requests; see Werkzeug."""
+        environ = getattr(request_or_environ, "environ", request_or_environ)
+        return super().make_conditional(_with_short_blanks(environ), accept_ranges, complete_length)
 
     @property
     def max_cookie_size(self) -> int:  # type: ignore[override]
