@@ -21,6 +21,7 @@ if t.TYPE_CHECKING:
     from .sessions import SessionMixin
     from .wrappers import Request
 
+
 def _app_context() -> AppContext:
     app_ctx, request_ctx = current.get()
     if app_ctx is None and request_ctx is not None:
