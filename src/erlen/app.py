@@ -14,7 +14,7 @@ from importlib import import_module
 from urllib.parse import quote
 
 from werkzeug.datastructures import ImmutableDict
-from werkzeug.exceptions import Aborter
+from werkzeug.exceptions import Aborter, SecurityError
 from werkzeug.wsgi import get_host
 
 from . import json as _json
@@ -510,7 +510,8 @@ class Erlen(Stages):
     def create_url_adapter(self, request: Request | None) -> MapAdapter | None:
         """Bind the URL map to a request, or outside of one to `SERVER_NAME`, else `None`.
 
-        Raises `SecurityError` for a host that `TRUSTED_HOSTS` does not have.
+        Raises `SecurityError` for a host that `TRUSTED_HOSTS` does not have, or that would change
+        the meaning of the URL around it (RFC 9110, 7.2).
         """
         config = self.config
         if request is None:
@@ -526,6 +527,8 @@ class Erlen(Stages):
             request.trusted_hosts = trusted
         # Asked for its error; the URL map does not know of trusted hosts.
         request.host = get_host(request.environ, request.trusted_hosts)
+        if not _NEVER_IN_HOST.isdisjoint(request.host):
+            raise SecurityError(f"Host {request.host!r} is not valid.")
         server_name: str | None = config["SERVER_NAME"]
         subdomain: str | None = None
         if self.url_map.host_matching:
@@ -682,6 +685,7 @@ def __getattr__(name: str) -> t.Any:
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
+_NEVER_IN_HOST = frozenset("/?#@\\<>^|`{}\"' \t\r\n\0")
 _IN_FRAGMENT = "%!#$&'()*+,/:;=?@"
 
 #: Flask's name for the class.

@@ -524,13 +524,13 @@ def url_defaults_and_value_preprocessors(fw: Framework, log: Log) -> t.Any:
     return app
 
 
+# Not among them: hosts with characters that change the URL around them, which Erlen refuses.
 HOSTS = (
     "main.test",
     "a.main.test",
     "evil.test",
     "main.test:5000",
     "",
-    "bad host",
     "a_b.test",
     "[::1]:80",
 )
