@@ -293,3 +293,49 @@ def test_an_async_view_runs_while_another_thread_imports_asyncio(
     call(app, "/async")
     monkeypatch.setitem(sys.modules, "asyncio", ModuleType("asyncio"))
     assert call(app, "/async") == ("200 OK", b"async")
+
+
+# Contexts and hooks
+
+
+def test_streams_read_by_turns_leave_no_context_behind(app: erlen.Erlen) -> None:
+    @app.route("/streamed")
+    def streamed() -> t.Any:
+        return app.response_class(erlen.stream_with_context(iter("ab")))
+
+    environ = EnvironBuilder("/streamed").get_environ()
+    first, second = (iter(app(dict(environ), lambda *args: bytes)) for _ in range(2))
+    assert (next(first), next(second)) == (b"a", b"a")
+    with pytest.raises(AssertionError, match="Popped wrong"):
+        list(first)
+    with pytest.raises(LookupError):
+        list(second)
+    assert not erlen.has_request_context()
+    assert not erlen.has_app_context()
+
+
+@pytest.mark.parametrize("kind", ["app_context", "test_request_context"])
+def test_a_context_that_is_not_pushed_cannot_be_popped(app: erlen.Erlen, kind: str) -> None:
+    with pytest.raises(LookupError, match="There is no"):
+        getattr(app, kind)().pop()
+
+
+@pytest.mark.parametrize("warm", [0, 2], ids=["first request", "later request"])
+def test_what_a_view_appends_to_the_after_request_functions_sees_its_response(
+    app: erlen.Erlen, warm: int
+) -> None:
+    seen = []
+
+    @app.route("/append")
+    def append() -> str:
+        def see(response: t.Any) -> t.Any:
+            seen.append(response.status_code)
+            return response
+
+        app.after_request_funcs.setdefault(None, []).append(see)
+        return "appended"
+
+    for _ in range(warm):
+        call(app, "/warm")
+    call(app, "/append")
+    assert seen == [200]

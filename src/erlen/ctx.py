@@ -152,13 +152,14 @@ class AppContext:
         """Undo the last push; the outermost runs the teardown functions with the error.
 
         Without `exc`, the error that is being handled counts. Raises AssertionError where another
-        context was pushed above this one.
+        context was pushed above this one, LookupError where none is pushed.
         """
         try:
             if len(self._cv_tokens) == 1:
                 self.app.do_teardown_appcontext(sys.exc_info()[1] if exc is _sentinel else exc)
         finally:
             found, request_ctx = _halves()
+            _require("app", found)
             _set_halves(self._cv_tokens.pop(), request_ctx)
             _expect("app", found, self)
         if appcontext_popped.receivers:
@@ -200,6 +201,12 @@ def _set_halves(app_ctx: AppContext | None, request_ctx: RequestContext | None) 
         current.set(NOTHING if request_ctx is None else (NO_APP, request_ctx))
     else:
         current.set((app_ctx, request_ctx))
+
+
+def _require(kind: str, found: t.Any) -> None:
+    """Refuse to pop where nothing is pushed: what was below is not to come back."""
+    if found is None:
+        raise LookupError(f"There is no {kind} context to pop.")
 
 
 def _expect(kind: str, found: t.Any, ctx: t.Any) -> None:
@@ -369,6 +376,7 @@ class RequestContext:
 
     def _let_go(self, error: BaseException | None, outermost: bool) -> None:
         app_ctx, found = current.get()
+        _require("request", found)
         request_below, brought, app_below = self._cv_tokens.pop()
         if outermost:
             self.request.environ["werkzeug.request"] = None

@@ -142,7 +142,10 @@ def process(program: Program, ctx: RequestContext, response: Response) -> Respon
     if "_after_request_functions" in own:
         for function in own["_after_request_functions"]:
             response = app.ensure_sync(function)(response)
-    plan = ctx._plan or plan_of(program, ctx)
+    plan = ctx._plan
+    if plan is None or program is not app._program:  # or something was registered meanwhile
+        program = app._current_program()
+        plan = plan_of(program, ctx)
     for function in plan.after:
         response = function(response)
     interface = app.session_interface

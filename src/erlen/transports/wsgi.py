@@ -155,7 +155,7 @@ def _serve_directly(
             except Exception as raised:
                 rv = program.handle_user_exception(program, ctx, raised)
             else:
-                if plan.is_final and "HTTP_COOKIE" not in environ:
+                if plan.is_final and "HTTP_COOKIE" not in environ and program is app._program:
                     own = ctx.__dict__
                     if len(own) == _FIELDS or not (
                         "_session" in own or "_after_request_functions" in own
