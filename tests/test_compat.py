@@ -348,6 +348,14 @@ def test_a_folder_with_a_main_module_runs(run_python: Run, script: Path) -> None
     assert done.stdout.startswith("Erlen __main__ __main__ [] imported"), done.stderr
 
 
+def test_an_archive_with_a_main_module_runs(run_python: Run, script: Path, tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "app.pyz", "w") as archive:
+        archive.write(script, "__main__.py")
+        archive.write(script.with_name("neighbour.py"), "neighbour.py")
+    done = run_python("-m", "erlen.compat", "app.pyz")
+    assert done.stdout.startswith("Erlen __main__ __main__ [] imported"), done.stderr
+
+
 def test_the_flask_command_runs_as_a_module(run_python: Run, script: Path) -> None:
     done = run_python("-m", "erlen.compat", "-m", "flask", "--app", "scripts/script", "routes")
     assert done.returncode == 0, done.stderr

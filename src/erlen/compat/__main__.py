@@ -6,6 +6,7 @@ import os
 import runpy
 import sys
 from collections.abc import Callable
+from pkgutil import get_importer
 from types import ModuleType
 
 from .finder import install
@@ -20,7 +21,7 @@ def run_module(name: str) -> None:
 
 def run_script(path: str) -> None:
     """Run a file as Python would: in a fresh `__main__`, its folder in front of the path."""
-    if not os.path.isfile(path):  # a folder or archive with a `__main__`
+    if get_importer(path) is not None:  # a folder or archive with a `__main__`
         runpy.run_path(path, run_name="__main__")
         return
     if not getattr(sys.flags, "safe_path", False):
