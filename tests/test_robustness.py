@@ -19,6 +19,7 @@ from werkzeug.test import EnvironBuilder
 import erlen
 from erlen.engine import routing
 from erlen.imports import defer
+from erlen.json.provider import DefaultJSONProvider
 from erlen.sessions import SecureCookieSessionInterface
 
 
@@ -149,6 +150,63 @@ def test_a_replaced_method_of_the_cookie_sessions_is_called_for_unused_sessions_
     call(app, "/warm")
     call(app, "/warm")
     assert called == [method, method]
+
+
+@pytest.mark.parametrize(
+    ("owner", "name", "path"),
+    [
+        pytest.param(cls, name, path, id=f"{cls.__name__}.{name}")
+        for cls, name, path in [
+            (erlen.Request, "__init__", "/warm"),
+            (erlen.Request, "close", "/warm"),
+            (erlen.Request, "get_data", "/json"),
+            (erlen.Response, "__init__", "/warm"),
+            (erlen.Response, "__call__", "/warm"),
+            (erlen.Response, "get_wsgi_headers", "/warm"),
+            (DefaultJSONProvider, "dumps", "/json"),
+            (DefaultJSONProvider, "response", "/json"),
+        ]
+    ],
+)
+def test_a_method_that_was_replaced_on_a_class_of_the_package_is_called(
+    app: erlen.Erlen, monkeypatch: pytest.MonkeyPatch, owner: type, name: str, path: str
+) -> None:
+    @app.route("/json")
+    def json() -> t.Any:
+        return {"given": erlen.request.get_json(force=True, silent=True)}
+
+    called = []
+    original = getattr(owner, name)
+
+    def traced(self: t.Any, *args: t.Any, **kwargs: t.Any) -> t.Any:
+        called.append(name)
+        return original(self, *args, **kwargs)
+
+    monkeypatch.setattr(owner, name, traced)
+    for times in range(1, 6):
+        call(app, path)
+        assert len(called) >= times
+
+
+def test_a_class_counts_as_built_in_again_when_a_patch_is_taken_back(
+    app: erlen.Erlen, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(erlen.Response, "default_status", 299)
+    assert call(app, "/warm")[0] == "299 UNKNOWN"
+    monkeypatch.undo()
+    app.config["ANY"] = "change"
+    assert call(app, "/warm")[0] == "200 OK"
+
+
+def test_headers_may_be_replaced_by_a_dict(app: erlen.Erlen) -> None:
+    @app.route("/dict")
+    def with_dict() -> t.Any:
+        response = erlen.make_response({})
+        response.headers = {"Content-Length": "3", "X-From": "dict"}  # type: ignore[assignment]
+        return response
+
+    call(app, "/warm")
+    assert call(app, "/dict") == ("200 OK", b"{}\n")
 
 
 def test_a_session_that_could_not_be_opened_is_not_opened_again_for_the_answer(

@@ -11,7 +11,7 @@ import typing as t
 from io import BytesIO
 from urllib.parse import parse_qsl, unquote
 
-from werkzeug.datastructures import EnvironHeaders, ImmutableMultiDict
+from werkzeug.datastructures import EnvironHeaders, Headers, ImmutableMultiDict
 from werkzeug.exceptions import BadRequest, ClientDisconnected, HTTPException, RequestEntityTooLarge
 from werkzeug.http import parse_etags
 from werkzeug.utils import get_content_type
@@ -204,9 +204,12 @@ class Request(_Request):
 
     def __init_subclass__(cls, **kwargs: t.Any) -> None:
         super().__init_subclass__(**kwargs)
-        cls._reads_plainly = all(
-            getattr(cls, name) is getattr(Request, name) for name in _BODY_READERS
-        )
+        cls._look_at_methods()
+
+    @classmethod
+    def _look_at_methods(cls) -> None:
+        """Note whether the short ways of reading a body are equivalent for this class."""
+        cls._reads_plainly = are_as_defined(cls, _BODY_READERS, "Request")
 
     def __init__(
         self, environ: WSGIEnvironment, populate_request: bool = True, shallow: bool = False
@@ -538,7 +541,12 @@ class Response(_Response):
 
     def __init_subclass__(cls, **kwargs: t.Any) -> None:
         super().__init_subclass__(**kwargs)
-        cls._sends_plainly = all(getattr(cls, name) is getattr(Response, name) for name in _SENDERS)
+        cls._look_at_methods()
+
+    @classmethod
+    def _look_at_methods(cls) -> None:
+        """Note whether the short ways of making and sending are equivalent for this class."""
+        cls._sends_plainly = are_as_defined(cls, _SENDERS, "Response")
 
     #: Body and content type of a response that the engine made of them.
     _ready: tuple[bytes, str]
@@ -624,6 +632,8 @@ class Response(_Response):
                             [("Content-Type", content_type), ("Content-Length", str(len(body)))],
                         )
                         return (body,)
+                    if mine["headers"].__class__ is not Headers:
+                        return self(environ, start_response)
                     headers = pairs_of(mine["headers"])
                     length = str(len(body))
                     if ("Content-Length", length) in headers:
@@ -636,3 +646,26 @@ class Response(_Response):
 
 
 _LOCATIONS = frozenset({"location", "content-location"})
+
+# Of a request class: what making an instance without its constructor goes around.
+MADE_DIRECTLY = (
+    "__init__",
+    "__new__",
+    "__setattr__",
+    "method",
+    "routing_exception",
+    "shallow",
+    "url_rule",
+    "view_args",
+)
+# Whoever traces or patches replaces methods of these classes themselves.
+_AS_DEFINED: t.Final = {
+    "Request": {n: getattr(Request, n) for n in (*_BODY_READERS, *MADE_DIRECTLY, "close")},
+    "Response": {n: getattr(Response, n) for n in _SENDERS},
+}
+
+
+def are_as_defined(cls: type, names: t.Iterable[str], kind: str) -> bool:
+    """Whether attributes of a class are those that this module defined for its `kind`."""
+    original = _AS_DEFINED[kind]
+    return all(getattr(cls, name, None) is original[name] for name in names)

@@ -131,7 +131,7 @@ def compile_program(app: t.Any, as_defined: t.Mapping[str, t.Any]) -> Program:
     # These are looked up here, so that importing the engine does not import sessions and JSON.
     from ..json.provider import plain_provider
     from ..sessions import opens_late
-    from ..wrappers import Request, Response
+    from ..wrappers import MADE_DIRECTLY, Request, Response, are_as_defined
     from .routing import Map
 
     program = Program(app)
@@ -149,14 +149,15 @@ def compile_program(app: t.Any, as_defined: t.Mapping[str, t.Any]) -> Program:
         and request_class.trusted_hosts is None
         and type(app.url_map) is Map
     )
-    program.plain_request = all(
-        getattr(request_class, name) is getattr(Request, name) for name in _MADE_DIRECTLY
-    )
-    program.plain_end = program.overridden.isdisjoint(_END_STAGES) and (
-        getattr(request_class, "close", None) is Request.close
+    program.plain_request = are_as_defined(request_class, MADE_DIRECTLY, "Request")
+    program.plain_end = program.overridden.isdisjoint(_END_STAGES) and are_as_defined(
+        request_class, ("close",), "Request"
     )
     response_class = app.response_class
     program.plain_response = issubclass(response_class, Response)
+    for kind, cls in ((Request, request_class), (Response, response_class)):
+        if issubclass(cls, kind):
+            cls._look_at_methods()
     program.plain_types = program.plain_response and response_class._sends_plainly
     program.json_body = app.json._response_body if plain_provider(app.json) else None
     program.late_session = opens_late(app.session_interface)

@@ -196,7 +196,10 @@ class DefaultJSONProvider(JSONProvider):
 _built_in_dumps: t.Final = DefaultJSONProvider.dumps
 
 # What decides about a response; `default` and the settings are read for each one.
-_DECIDING: t.Final = ("dumps", "response", "_response_body", "_prepare_response_obj")
+_DECIDING: t.Final = {
+    name: getattr(DefaultJSONProvider, name)
+    for name in ("dumps", "response", "_response_body", "_prepare_response_obj")
+}
 
 
 def plain_provider(provider: t.Any) -> bool:
@@ -210,5 +213,5 @@ def plain_provider(provider: t.Any) -> bool:
         issubclass(kind, DefaultJSONProvider)
         and kind.__getattribute__ is object.__getattribute__
         and not any(name in vars(provider) for name in _DECIDING)
-        and all(getattr(kind, name) is getattr(DefaultJSONProvider, name) for name in _DECIDING)
+        and all(getattr(kind, name) is method for name, method in _DECIDING.items())
     )
