@@ -18,7 +18,6 @@ from werkzeug.exceptions import Aborter, SecurityError
 from werkzeug.wsgi import get_host
 
 from . import json as _json
-from . import typing as ft
 from .config import Config, ConfigAttribute
 from .ctx import _AppCtxGlobals
 from .engine.compile import stages_of
@@ -41,18 +40,19 @@ if t.TYPE_CHECKING:
     from werkzeug.routing import BuildError, MapAdapter, Rule
     from werkzeug.wrappers import Response as BaseResponse
 
+    from . import typing as ft
     from .blueprints import Blueprint
     from .engine.routing import Map
     from .templating import DispatchingJinjaLoader, Environment
     from .testing import FlaskClient, FlaskCliRunner
 
 T_shell_context_processor = t.TypeVar(
-    "T_shell_context_processor", bound=ft.ShellContextProcessorCallable
+    "T_shell_context_processor", bound="ft.ShellContextProcessorCallable"
 )
-T_teardown = t.TypeVar("T_teardown", bound=ft.TeardownCallable)
-T_template_filter = t.TypeVar("T_template_filter", bound=ft.TemplateFilterCallable)
-T_template_global = t.TypeVar("T_template_global", bound=ft.TemplateGlobalCallable)
-T_template_test = t.TypeVar("T_template_test", bound=ft.TemplateTestCallable)
+T_teardown = t.TypeVar("T_teardown", bound="ft.TeardownCallable")
+T_template_filter = t.TypeVar("T_template_filter", bound="ft.TemplateFilterCallable")
+T_template_global = t.TypeVar("T_template_global", bound="ft.TemplateGlobalCallable")
+T_template_test = t.TypeVar("T_template_test", bound="ft.TemplateTestCallable")
 
 Request.json_module = _json
 Response.json_module = _json

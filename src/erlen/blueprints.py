@@ -9,7 +9,6 @@ import os
 import typing as t
 from functools import update_wrapper
 
-from . import typing as ft
 from .scaffold import (
     Scaffold,
     T_after_request,
@@ -26,12 +25,13 @@ from .scaffold import (
 )
 
 if t.TYPE_CHECKING:
+    from . import typing as ft
     from .app import Erlen
 
 DeferredSetupFunction = t.Callable[["BlueprintSetupState"], None]
-T_template_filter = t.TypeVar("T_template_filter", bound=ft.TemplateFilterCallable)
-T_template_global = t.TypeVar("T_template_global", bound=ft.TemplateGlobalCallable)
-T_template_test = t.TypeVar("T_template_test", bound=ft.TemplateTestCallable)
+T_template_filter = t.TypeVar("T_template_filter", bound="ft.TemplateFilterCallable")
+T_template_global = t.TypeVar("T_template_global", bound="ft.TemplateGlobalCallable")
+T_template_test = t.TypeVar("T_template_test", bound="ft.TemplateTestCallable")
 
 
 def _below(prefix: str | None, rule: str | None) -> str | None:

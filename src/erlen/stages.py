@@ -10,7 +10,6 @@ import sys
 import typing as t
 from contextlib import closing
 
-from . import typing as ft
 from .ctx import AppContext, RequestContext
 from .engine import pipeline
 from .engine.bridge import async_to_sync, is_coroutine_function
@@ -29,6 +28,7 @@ if t.TYPE_CHECKING:
     from werkzeug.exceptions import HTTPException
     from werkzeug.routing import Rule
 
+    from . import typing as ft
     from .config import Config
     from .engine.plan import Plan, Program
     from .wrappers import Request, Response

@@ -22,10 +22,10 @@ To carry a type of one's own, register a subclass of `JSONTag`:
 
 from __future__ import annotations
 
+import sys
 import typing as t
 from base64 import b64decode, b64encode
 from datetime import datetime
-from uuid import UUID
 
 from markupsafe import Markup
 from werkzeug.http import http_date, parse_date
@@ -82,8 +82,8 @@ class TagDict(JSONTag):
         return {f"{key}__": self.serializer.tag(inner)}
 
     def to_python(self, value: t.Any) -> t.Any:
-        ((key, inner),) = value.items()
-        return {key[:-2]: inner}
+        first = next(iter(value))
+        return {first[:-2]: value[first]}
 
 
 class PassDict(JSONTag):
@@ -170,12 +170,16 @@ class TagUUID(JSONTag):
     key = " u"
 
     def check(self, value: t.Any) -> bool:
-        return isinstance(value, UUID)
+        # PERF: a value can only be one where somebody has imported the module.
+        uuid = sys.modules.get("uuid")
+        return uuid is not None and isinstance(value, uuid.UUID)
 
     def to_json(self, value: t.Any) -> t.Any:
         return value.hex
 
     def to_python(self, value: t.Any) -> t.Any:
+        from uuid import UUID
+
         return UUID(value)
 
 
@@ -286,3 +290,11 @@ class TaggedJSONSerializer:
 
 def _plain(value: dict[t.Any, t.Any]) -> bool:
     return _UNTAGGED.issuperset(map(type, value.values()))
+
+
+def __getattr__(name: str) -> t.Any:
+    if name == "UUID":  # as in `flask.json.tag`, but not imported for that
+        from uuid import UUID
+
+        return UUID
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
