@@ -253,11 +253,17 @@ _ODD = {
     ("signals", "teardown"),
     ("do_teardown_appcontext wrapped", "teardown"),
 }
+PATHS = {
+    "before": ("/view/1", "/view/key", "/view/zero", "/bp/", "/missing"),
+    "bp before": ("/bp/",),
+    "view": ("/view/1", "/view/key", "/view/zero"),
+    "handler": ("/view/key",),
+}
 for change_name, change in CHANGES.items():
     for moment in MOMENTS:
         if (change_name, moment) in _ODD:
             continue
-        for path in ("/view/1", "/view/key", "/view/zero", "/bp/", "/missing"):
+        for path in PATHS.get(moment, ("/view/1", "/bp/")):
             cases.append(
                 Case(
                     f"{change_name} in {moment} of {path}",
