@@ -82,7 +82,7 @@ class TagDict(JSONTag):
         return {f"{key}__": self.serializer.tag(inner)}
 
     def to_python(self, value: t.Any) -> t.Any:
-        first = next(iter(value))
+        first, *_ = value
         return {first[:-2]: value[first]}
 
 
