@@ -397,3 +397,25 @@ def test_what_a_view_appends_to_the_after_request_functions_sees_its_response(
         call(app, "/warm")
     call(app, "/append")
     assert seen == [200]
+
+
+@pytest.mark.parametrize(
+    ("rule", "path"),
+    [
+        pytest.param("/<a>-<b>-<c>", "/" + "-" * 5_000 + "/", id="last segment"),
+        pytest.param("/<a>-<b>-<c>/edit", "/" + "-" * 5_000 + "/other", id="before a literal"),
+        pytest.param("/<a>-<b>/<c>.<int:d>", "/" + "-" * 5_000 + "/" + "." * 5_000, id="two"),
+    ],
+)
+def test_ways_to_split_a_segment_are_not_tried_for_the_rest_of_the_path(
+    app: erlen.Erlen, rule: str, path: str
+) -> None:
+    app.add_url_rule(rule, "split", lambda **values: values)
+    call(app, "/warm")
+    assert call(app, path)[0] == "404 NOT FOUND"
+
+
+def test_several_variables_of_a_segment_have_their_values(app: erlen.Erlen) -> None:
+    app.add_url_rule("/<int:year>-<int:month>/<name>", "split", lambda **values: values)
+    for _ in range(3):
+        assert call(app, "/2026-07/x")[1] == b'{"month":7,"name":"x","year":2026}\n'

@@ -83,18 +83,6 @@ _STAGES: dict[str, tuple[str, t.Callable[..., t.Any], t.Callable[[t.Any], t.Any]
 # Methods that the engine may go around only while they are the built-in ones.
 _CONTEXT_STAGES = ("request_context", "app_context", "create_url_adapter")
 _AFTER_STAGES = ("process_response", "finalize_request", "make_response")
-# Of a request class: what making an instance without its constructor goes around.
-_MADE_DIRECTLY = (
-    "__init__",
-    "__new__",
-    "__setattr__",
-    "json_module",
-    "method",
-    "routing_exception",
-    "shallow",
-    "url_rule",
-    "view_args",
-)
 _END_STAGES = ("do_teardown_request", "do_teardown_appcontext")
 _OTHER_STAGES = ("ensure_sync", "async_to_sync", "do_teardown_appcontext")
 _WATCHED = (

@@ -151,7 +151,11 @@ def _ways(state: State, segments: tuple[str | None, ...], pattern: str) -> t.Ite
     for text, following in state.static.items():
         yield from _ways(following, (*segments, text), f"{pattern}/{re.escape(text)}")
     for part, following in state.dynamic:
-        literal = _GROUP.sub("(", part.content.removesuffix(r"\Z"))
+        literal, variables = _GROUP.subn("(", part.content.removesuffix(r"\Z"))
+        if variables > 1 and not part.final:
+            # As Werkzeug, which matches segment by segment: what was found in a look-ahead is not
+            # tried in other ways, of which there are many, when the rest of the path does not fit.
+            literal = rf"(?={literal}(?:/|\Z))[^/]+"
         if part.suffixed or not _is_plain(following, part.final):
             yield _Path((*segments, None), f"{pattern}/{_ANYTHING}", None)
         else:
