@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import time
 import typing as t
 from collections.abc import Iterator
 from io import BytesIO
@@ -205,41 +204,6 @@ def test_an_understated_length_hides_the_rest(reading: Erlen, way: str) -> None:
     assert source.count <= 9
 
 
-def seconds(run: t.Callable[[], t.Any]) -> float:
-    best = float("inf")
-    for _ in range(3):
-        start = time.perf_counter()
-        run()
-        best = min(best, time.perf_counter() - start)
-    return best
-
-
-HOSTILE: dict[str, tuple[str, t.Callable[[int], bytes]]] = {
-    "CR": (MULTIPART, lambda n: PART + b"\r" * n),
-    "LF": (MULTIPART, lambda n: PART + b"\n" * n),
-    "CRLF": (MULTIPART, lambda n: PART + b"\r\n" * (n // 2)),
-    "almost boundaries": (MULTIPART, lambda n: PART + b"\r\n--" * (n // 4)),
-    "boundaries cut off": (MULTIPART, lambda n: PART + b"\r\n--a" * (n // 5)),
-    "ampersands": (URLENCODED, lambda n: b"&" * n),
-    "percents": (URLENCODED, lambda n: b"a=" + b"%" * n),
-    "one name": (URLENCODED, lambda n: b"a&" * (n // 2)),
-    "many names": (URLENCODED, lambda n: b"".join(b"%x&" % i for i in range(n // 6))),
-    "encoded": (URLENCODED, lambda n: b"%41" * (n // 3)),
-    "undecodable": (URLENCODED, lambda n: b"%ff" * (n // 3)),
-}
-
-
-@pytest.mark.parametrize("hostile", HOSTILE.values(), ids=HOSTILE)
-def test_hostile_forms_take_linear_time(reading: Erlen, hostile: tuple[str, t.Any]) -> None:
-    kind, make = hostile
-    reading.config.update(MAX_FORM_MEMORY_SIZE=None, MAX_FORM_PARTS=None)
-    small, large = make(200_000), make(1_200_000)
-    few = seconds(lambda: post(reading, "form", small, kind, len(small)))
-    many = seconds(lambda: post(reading, "form", large, kind, len(large)))
-    # Quadratic time would be 36 times as much; this leaves room for other work on the machine.
-    assert many < max(few, 0.002) * 6 * 3
-
-
 @settings(max_examples=60)
 @given(st.binary(max_size=300), st.integers(1, 70))
 @example(b"\r\n--b", 1)
@@ -281,9 +245,7 @@ def test_semicolons_separate_nothing_and_the_plain_filename_counts() -> None:
 def test_hostile_json_is_read_or_refused_but_no_error_of_the_server(
     reading: Erlen, body: bytes
 ) -> None:
-    start = time.perf_counter()
     assert post(reading, "json", body, "application/json", len(body)) in ("200", "400")
-    assert time.perf_counter() - start < 1
 
 
 def test_malformed_input_writes_no_log_lines(
@@ -318,7 +280,7 @@ ADVERSARIAL = (
 
 
 @pytest.mark.parametrize("name", HEADERS)
-def test_no_header_of_64_kilobytes_takes_long(app: Erlen, name: str) -> None:
+def test_no_header_of_64_kilobytes_is_an_error_of_the_server(app: Erlen, name: str) -> None:
     @app.route("/")
     def read() -> str:
         request = erlen.request
@@ -327,10 +289,8 @@ def test_no_header_of_64_kilobytes_takes_long(app: Erlen, name: str) -> None:
         _ = request.accept_languages.best, request.if_modified_since, request.access_route
         return "read"
 
-    for text in ADVERSARIAL:
-        start = time.perf_counter()
+    for text in ADVERSARIAL:  # how long they take is for `benchmarks/hostile`
         assert send(app, {**create_environ("/"), name: text})[0] == "200 OK"
-        assert time.perf_counter() - start < 0.5, text[:10]
 
 
 # Outgoing headers (C2)
@@ -653,9 +613,7 @@ def test_ranges_of_files(
     tree: Path, asked: str, status: str | None, content_range: str | None, body: bytes | None
 ) -> None:
     served = Erlen("files", static_folder=str(tree), static_url_path="/s")
-    start = time.perf_counter()
     answer = send(served, {**create_environ("/s/a.txt"), "HTTP_RANGE": asked})
-    assert time.perf_counter() - start < 0.5
     headers = dict(answer[1])
     assert answer[0][:3] in ((status,) if status else ("200", "206", "416"))
     if content_range is not None:
