@@ -109,7 +109,8 @@ def test_body_over_the_application_s_limit_is_refused(proxy: Proxy) -> None:
                 b"Content-Length: %d\r\n\r\n" % size
             )
             connection.sendall(bytes(size))
-        assert connection.recv(100).startswith(b"HTTP/1.1 413 ")
+        # nginx says 502 where it was still sending when the server, its answer given, hung up.
+        assert connection.recv(100).startswith((b"HTTP/1.1 413 ", b"HTTP/1.1 502 "))
 
 
 def test_response_is_streamed(proxy: Proxy) -> None:
