@@ -61,6 +61,9 @@ else:
             super().__init__()
             self.changed = changed
 
+        def __reduce_ex__(self, protocol):  # a copy belongs to no application
+            return list, (list(self),)
+
         locals().update(
             _telling(list, *_LIST, "__setitem__", "__delitem__", "__iadd__", "__imul__")
         )
@@ -89,6 +92,9 @@ else:
         def __init__(self, changed):
             super().__init__()
             self.changed = changed
+
+        def __reduce_ex__(self, protocol):
+            return dict, (dict(self),)
 
         locals().update(_telling(dict, *_DICT, "__ior__"))
 
