@@ -419,3 +419,37 @@ def test_several_variables_of_a_segment_have_their_values(app: erlen.Erlen) -> N
     app.add_url_rule("/<int:year>-<int:month>/<name>", "split", lambda **values: values)
     for _ in range(3):
         assert call(app, "/2026-07/x")[1] == b'{"month":7,"name":"x","year":2026}\n'
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "after_request_funcs",
+        "before_request_funcs",
+        "config",
+        "create_url_adapter",
+        "dispatch_request",
+        "ensure_sync",
+        "json",
+        "request_class",
+        "response_class",
+        "session_interface",
+        "subdomain_matching",
+        "teardown_request_funcs",
+        "url_map",
+        "url_value_preprocessors",
+        "view_functions",
+    ],
+)
+def test_assigning_what_was_compiled_has_it_compiled_again(app: erlen.Erlen, name: str) -> None:
+    call(app, "/warm")
+    setattr(app, name, getattr(app, name))
+    assert app._program is None
+
+
+def test_an_attribute_of_the_users_own_leaves_what_was_compiled(app: erlen.Erlen) -> None:
+    call(app, "/warm")
+    compiled = app._program
+    app.counter = 1
+    del app.counter  # type: ignore[attr-defined]
+    assert app._program is compiled is not None

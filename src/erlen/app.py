@@ -20,7 +20,7 @@ from werkzeug.wsgi import get_host
 from . import json as _json
 from .config import Config, ConfigAttribute
 from .ctx import _AppCtxGlobals
-from .engine.compile import stages_of
+from .engine.compile import WATCHED, stages_of
 from .engine.registry import HookDict, ViewDict
 from .errors import SetupError
 from .globals import _cv_app, _cv_request, g, request, session
@@ -236,11 +236,13 @@ class Erlen(Stages):
             value._on_change = self._dropper
         elif name == "url_map" and hasattr(value, "listeners"):
             value.listeners += (self._dropper,)
-        self._drop_program()
+        if name in _READ_BY_PROGRAM:
+            self._drop_program()
 
     def __delattr__(self, name: str) -> None:
         object.__delattr__(self, name)
-        self._drop_program()
+        if name in _READ_BY_PROGRAM:
+            self._drop_program()
 
     def _registry(self) -> t.Any:
         return HookDict(self._dropper)
@@ -668,6 +670,11 @@ class Erlen(Stages):
 
         return (self.test_cli_runner_class or FlaskCliRunner)(self, **kwargs)
 
+
+# What is compiled can depend on these; attributes with other names are the user's own.
+_READ_BY_PROGRAM = frozenset(
+    (*dir(Erlen), *WATCHED, "config", "json", "subdomain_matching", "url_map")
+)
 
 # Agents that trace applications replace methods of the class itself: these count as built in.
 _AS_DEFINED = stages_of(Erlen)

@@ -85,7 +85,8 @@ _CONTEXT_STAGES = ("request_context", "app_context", "create_url_adapter")
 _AFTER_STAGES = ("process_response", "finalize_request", "make_response")
 _END_STAGES = ("do_teardown_request", "do_teardown_appcontext")
 _OTHER_STAGES = ("ensure_sync", "async_to_sync", "do_teardown_appcontext")
-_WATCHED = (
+# Registries of the application that plans are made of.
+WATCHED = (
     "view_functions",
     "before_request_funcs",
     "after_request_funcs",
@@ -152,7 +153,7 @@ def compile_program(app: t.Any, as_defined: t.Mapping[str, t.Any]) -> Program:
     if program.plain_context:
         program.matcher = _matcher(app.url_map)
         program.plans = [None] * len(program.matcher.entries)
-    program.foreign = foreign((getattr(app, name) for name in _WATCHED), app._dropper)
+    program.foreign = foreign((getattr(app, name) for name in WATCHED), app._dropper)
     program.seen = fingerprint(program.foreign)
     return program
 
