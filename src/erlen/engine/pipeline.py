@@ -46,6 +46,13 @@ def plan_of(program: Program, ctx: RequestContext) -> Plan:
     return plan
 
 
+def now(program: Program) -> Program:
+    """The program as it is by now: a hook or view may have replaced or registered something."""
+    if program is not program.app._program or program.foreign:
+        program = program.app._current_program()
+    return program
+
+
 def full_dispatch(program: Program, ctx: RequestContext) -> Response:
     """From a pushed context to a response, errors that have a handler included."""
     app = program.app
@@ -55,11 +62,16 @@ def full_dispatch(program: Program, ctx: RequestContext) -> Response:
         if request_started.receivers:
             request_started.send(app, _async_wrapper=app.ensure_sync)
         plan = ctx._plan or plan_of(program, ctx)
-        rv = program.preprocess(program, ctx) if plan.hooked else None
+        rv = None
+        if plan.hooked:
+            rv = program.preprocess(program, ctx)
+            program = now(program)
         if rv is None:
             rv = program.dispatch(program, ctx)
     except Exception as error:
+        program = now(program)
         rv = program.handle_user_exception(program, ctx, error)
+    program = now(program)
     return program.finalize(program, ctx, rv, False)
 
 
@@ -67,8 +79,10 @@ def preprocess(program: Program, ctx: RequestContext) -> t.Any:
     """Run what comes before the view; the first result that is not `None` replaces it."""
     plan = plan_of(program, ctx)
     request = ctx.request
-    for adjust in plan.url_values:
-        adjust(request.endpoint, request.view_args)
+    if plan.url_values:
+        for adjust in plan.url_values:
+            adjust(request.endpoint, request.view_args)
+        plan = program.app._plan_for_rule(now(program), plan.rule)
     for hook in plan.before:
         answer = hook()
         if answer is not None:
@@ -83,8 +97,7 @@ def dispatch(program: Program, ctx: RequestContext) -> t.Any:
     if plan is None or plan.hooked or plan.view is None:
         if request.routing_exception is not None:
             program.app.raise_routing_exception(request)
-        if plan is None or plan.rule is not request.url_rule:
-            plan = plan_of(program, ctx)
+        plan = plan_of(program, ctx)
     if plan.provides_options and _is_options(program, request):
         return program.app.make_default_options_response()
     view = plan.view
@@ -128,6 +141,7 @@ def _is_final(program: Program, ctx: RequestContext) -> bool:
     return (
         plan is not None
         and plan.is_final
+        and ctx._program is program
         and "_session" not in own
         and "_after_request_functions" not in own
         and "HTTP_COOKIE" not in ctx.request.environ
@@ -142,12 +156,12 @@ def process(program: Program, ctx: RequestContext, response: Response) -> Respon
     if "_after_request_functions" in own:
         for function in own["_after_request_functions"]:
             response = app.ensure_sync(function)(response)
-    plan = ctx._plan
-    if plan is None or program is not app._program:  # or something was registered meanwhile
-        program = app._current_program()
-        plan = plan_of(program, ctx)
-    for function in plan.after:
-        response = function(response)
+    program = now(program)
+    plan = plan_of(program, ctx)
+    if plan.after:
+        for function in plan.after:
+            response = function(response)
+        program = now(program)
     interface = app.session_interface
     if "_session" not in own and program.late_session:
         environ = ctx.request.environ

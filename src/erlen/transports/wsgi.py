@@ -13,6 +13,7 @@ import typing as t
 from werkzeug.exceptions import NotFound
 
 from ..ctx import _IMPLIED, RequestContext
+from ..engine.pipeline import now
 from ..engine.respond import ready_body
 from ..signals import audience
 from ..state import NOTHING, current
@@ -68,6 +69,7 @@ def wsgi_app(
             response = program.full_dispatch(program, ctx)
         except Exception as raised:
             error = raised
+            program = now(program)
             response = program.handle_exception(program, ctx, raised)
         except BaseException as raised:
             error = raised
@@ -148,11 +150,13 @@ def _serve_directly(
             try:
                 if plan.hooked:
                     rv = program.preprocess(program, ctx)
+                    program = now(program)
                     if rv is None:
                         rv = program.dispatch(program, ctx)
                 else:
                     rv = plan.view(**values)  # type: ignore[misc]
             except Exception as raised:
+                program = now(program)
                 rv = program.handle_user_exception(program, ctx, raised)
             else:
                 if plan.is_final and "HTTP_COOKIE" not in environ and program is app._program:
@@ -162,9 +166,11 @@ def _serve_directly(
                     ):
                         ready = ready_body(program, rv)
             if ready is None:
+                program = now(program)
                 response = program.finalize(program, ctx, rv, False)
         except Exception as raised:
             error = raised
+            program = now(program)
             response = program.handle_exception(program, ctx, raised)
         except BaseException as raised:
             error = raised
@@ -181,14 +187,14 @@ def _serve_directly(
         if (
             error is None
             and (len(own) == _FIELDS or not ("_cv_tokens" in own or "_own_app_context" in own))
-            and program.plain_end
-            and program is app._program
+            and ctx._program is app._program  # nothing was replaced since the plan was taken
+            and ctx._program.plain_end
             and not app.teardown_appcontext_funcs
             and not request._form_loaded
             and not audience.ever
         ):
             try:
-                for function in plan.teardown:
+                for function in ctx._plan.teardown:
                     function(None)
             finally:
                 environ["werkzeug.request"] = None
@@ -212,7 +218,8 @@ def _close(program: Program, ctx: RequestContext, error: BaseException | None) -
     app = program.app
     if error is not None and app.should_ignore_error(error):
         error = None
-    if program.plain_end and program is app._program and _ends_simply(ctx):
+    planned = ctx._program
+    if planned is not None and planned is app._program and planned.plain_end and _ends_simply(ctx):
         try:
             for function in ctx._plan.teardown:
                 function(error)
