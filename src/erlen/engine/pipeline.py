@@ -97,7 +97,8 @@ def dispatch(program: Program, ctx: RequestContext) -> t.Any:
     if plan is None or plan.hooked or plan.view is None:
         if request.routing_exception is not None:
             program.app.raise_routing_exception(request)
-        plan = plan_of(program, ctx)
+        if plan is None or ctx._program is not program or plan.rule is not request.url_rule:
+            plan = plan_of(program, ctx)
     if plan.provides_options and _is_options(program, request):
         return program.app.make_default_options_response()
     view = plan.view
@@ -156,12 +157,17 @@ def process(program: Program, ctx: RequestContext, response: Response) -> Respon
     if "_after_request_functions" in own:
         for function in own["_after_request_functions"]:
             response = app.ensure_sync(function)(response)
-    program = now(program)
-    plan = plan_of(program, ctx)
+    # PERF: here and below `now` and `plan_of`, without the calls.
+    if program is not app._program or program.foreign:
+        program = app._current_program()
+    plan = ctx._plan
+    if plan is None or ctx._program is not program or plan.rule is not ctx.request.url_rule:
+        plan = plan_of(program, ctx)
     if plan.after:
         for function in plan.after:
             response = function(response)
-        program = now(program)
+        if program is not app._program or program.foreign:
+            program = app._current_program()
     interface = app.session_interface
     if "_session" not in own and program.late_session:
         environ = ctx.request.environ

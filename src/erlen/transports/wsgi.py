@@ -150,7 +150,8 @@ def _serve_directly(
             try:
                 if plan.hooked:
                     rv = program.preprocess(program, ctx)
-                    program = now(program)
+                    if program is not app._program or program.foreign:
+                        program = now(program)
                     if rv is None:
                         rv = program.dispatch(program, ctx)
                 else:
@@ -166,7 +167,8 @@ def _serve_directly(
                     ):
                         ready = ready_body(program, rv)
             if ready is None:
-                program = now(program)
+                if program is not app._program:
+                    program = now(program)
                 response = program.finalize(program, ctx, rv, False)
         except Exception as raised:
             error = raised
