@@ -95,7 +95,11 @@ def _g_attribute(self: t.Any, name: str) -> t.Any:
 
 
 def _set_g_attribute(self: t.Any, name: str, value: t.Any) -> None:
-    setattr(_globals(), name, value)
+    app_ctx, request_ctx = current.get()
+    if app_ctx is None and request_ctx is not None:
+        setattr(request_ctx.g, name, value)
+    else:
+        setattr(_globals(), name, value)
 
 
 def _request_attribute(self: t.Any, name: str) -> t.Any:

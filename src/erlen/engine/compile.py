@@ -235,6 +235,7 @@ def _compile_plan(program: Program, rule: Rule | None) -> Plan:
     plan.hooked = bool(plan.url_values or plan.before or "preprocess_request" in program.overridden)
     plan.is_direct = (
         view is not None
+        and not program.foreign
         and program.plain_request
         and program.late_session
         and "full_dispatch_request" not in program.overridden
