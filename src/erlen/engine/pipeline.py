@@ -124,7 +124,8 @@ def finalize(
     response = program.make_response(program, rv)
     app = program.app
     try:
-        if not _is_final(program, ctx):
+        plan = ctx._plan
+        if plan is None or not plan.is_final or not _is_untouched(program, ctx):
             response = program.process(program, ctx, response)
         if request_finished.receivers:
             request_finished.send(app, _async_wrapper=app.ensure_sync, response=response)
@@ -135,14 +136,11 @@ def finalize(
     return response
 
 
-def _is_final(program: Program, ctx: RequestContext) -> bool:
-    """Whether `process` would find nothing to do. PERF: true of most requests."""
+def _is_untouched(program: Program, ctx: RequestContext) -> bool:
+    """Whether the request left nothing for `process` to do. PERF: true of most requests."""
     own = ctx.__dict__
-    plan = ctx._plan
     return (
-        plan is not None
-        and plan.is_final
-        and ctx._program is program
+        ctx._program is program
         and "_session" not in own
         and "_after_request_functions" not in own
         and "HTTP_COOKIE" not in ctx.request.environ
