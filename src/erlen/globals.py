@@ -191,6 +191,9 @@ current_app: Erlen = _direct(_application)
 g: _AppCtxGlobals = _direct(
     _globals,
     __getattr__=_g_attribute,
+    get=property(lambda self: _globals().get),
+    pop=property(lambda self: _globals().pop),
+    setdefault=property(lambda self: _globals().setdefault),
     __setattr__=_set_g_attribute,
     __contains__=lambda self, name: name in _globals(),
 )

@@ -618,31 +618,37 @@ class Response(_Response):
         bytes needs neither their copy nor an iterator around the list.
         """
         mine = self.__dict__
-        # Beside body and headers: perhaps a method that somebody replaced on the instance.
-        if len(mine) - ("headers" in mine) > 1 and not _SENDING_METHODS.isdisjoint(mine):
+        if "_ready" not in mine or not self._sends_plainly or environ["REQUEST_METHOD"] == "HEAD":
             return self(environ, start_response)
-        if self._sends_plainly and environ["REQUEST_METHOD"] != "HEAD" and self._status_code >= 200:
-            if "_ready" in mine and "response" not in mine:
-                body, content_type = mine["_ready"]
-                status = self._status_code
-                if status != 204 and status != 304 and not mine.get("_on_close"):
-                    if "headers" not in mine:
-                        start_response(
-                            self._status,
-                            [("Content-Type", content_type), ("Content-Length", str(len(body)))],
-                        )
-                        return (body,)
-                    if mine["headers"].__class__ is not Headers:
+        body, content_type = mine["_ready"]
+        length = str(len(body))
+        if "headers" not in mine:
+            if len(mine) == 1 or self._sends_ready_body():
+                start_response(
+                    self._status, [("Content-Type", content_type), ("Content-Length", length)]
+                )
+                return (body,)
+        elif mine["headers"].__class__ is Headers and (len(mine) == 2 or self._sends_ready_body()):
+            headers = pairs_of(mine["headers"])
+            if ("Content-Length", length) in headers:
+                for name, _ in headers:
+                    if len(name) in (8, 16) and name.lower() in _LOCATIONS:
                         return self(environ, start_response)
-                    headers = pairs_of(mine["headers"])
-                    length = str(len(body))
-                    if ("Content-Length", length) in headers:
-                        for name, _ in headers:
-                            if len(name) in (8, 16) and name.lower() in _LOCATIONS:
-                                return self(environ, start_response)
-                        start_response(self._status, headers)
-                        return (body,)
+                start_response(self._status, headers)
+                return (body,)
         return self(environ, start_response)
+
+    def _sends_ready_body(self) -> bool:
+        """Whether what was set on the instance leaves the ready body what is to be sent."""
+        mine = self.__dict__
+        status = self._status_code
+        return (
+            "response" not in mine
+            and not mine.get("_on_close")
+            and status >= 200
+            and status not in (204, 304)
+            and _SENDING_METHODS.isdisjoint(mine)
+        )
 
 
 _LOCATIONS = frozenset({"location", "content-location"})

@@ -233,6 +233,11 @@ def _compile_plan(program: Program, rule: Rule | None) -> Plan:
     plan.provides_options = bool(getattr(rule, "provide_automatic_options", False))
     plan.has_async = any(is_coroutine_function(function) for _, _, function in plan.sources)
     plan.hooked = bool(plan.url_values or plan.before or "preprocess_request" in program.overridden)
+    plan.has_only_before = (
+        bool(plan.before)
+        and not plan.url_values
+        and program.overridden.isdisjoint({"preprocess_request", "dispatch_request"})
+    )
     plan.is_direct = (
         view is not None
         and not program.foreign

@@ -25,6 +25,7 @@ class Plan:
         "blueprints",
         "endpoint",
         "has_async",
+        "has_only_before",
         "hooked",
         "is_direct",
         "is_final",
@@ -50,6 +51,8 @@ class Plan:
         self.has_async = False
         #: Whether anything runs between the match and the view.
         self.hooked = False
+        #: Whether these are `before_request` functions only, between built-in stages.
+        self.has_only_before = False
         #: Whether the WSGI edge may call hooks and view itself.
         self.is_direct = False
         #: Whether nothing follows the view, if the session was not used.

@@ -148,7 +148,22 @@ def _serve_directly(
     try:
         try:
             try:
-                if plan.hooked:
+                if plan.has_only_before:
+                    for hook in plan.before:
+                        rv = hook()
+                        if rv is not None:
+                            break
+                    else:
+                        if (
+                            program is app._program
+                            and request.url_rule is plan.rule
+                            and request.routing_exception is None
+                        ):
+                            rv = plan.view(**request.view_args)  # type: ignore[misc]
+                        else:
+                            program = now(program)
+                            rv = program.dispatch(program, ctx)
+                elif plan.hooked:
                     rv = program.preprocess(program, ctx)
                     if program is not app._program or program.foreign:
                         program = now(program)
