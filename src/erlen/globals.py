@@ -69,7 +69,7 @@ def _session() -> t.Any:
     return ctx.session
 
 
-def _direct(find: t.Callable[[], t.Any], **more: t.Callable[..., t.Any]) -> t.Any:
+def _direct(find: t.Callable[[], t.Any], **more: t.Any) -> t.Any:
     """A proxy for what `find` returns.
 
     PERF: `LocalProxy` binds a partial for each access; functions on a subclass do not.
