@@ -453,3 +453,20 @@ def test_an_attribute_of_the_users_own_leaves_what_was_compiled(app: erlen.Erlen
     app.counter = 1
     del app.counter  # type: ignore[attr-defined]
     assert app._program is compiled is not None
+
+
+# Copies
+
+
+def test_a_copy_of_an_application_that_has_served_serves_as_itself(app: erlen.Erlen) -> None:
+    app.add_url_rule("/me", "me", lambda: str(id(erlen.current_app._get_current_object())))  # type: ignore[attr-defined]
+    for _ in range(2):
+        assert call(app, "/me") == ("200 OK", str(id(app)).encode())
+    twin = copy.copy(app)
+    assert call(twin, "/me") == ("200 OK", str(id(twin)).encode())
+    assert call(app, "/me") == ("200 OK", str(id(app)).encode())
+
+
+def test_a_view_that_returns_nothing_is_named_only_within_a_request(app: erlen.Erlen) -> None:
+    with pytest.raises(RuntimeError, match="outside of request context"):
+        app.make_response(None)  # type: ignore[arg-type]

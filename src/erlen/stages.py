@@ -51,6 +51,10 @@ class Stages(Scaffold):
         mine["_drops"] = self._drops + 1
         mine["_program"] = None
 
+    def __getstate__(self) -> dict[str, t.Any]:
+        # A copy compiles a program of its own.
+        return {k: v for k, v in vars(self).items() if k not in ("_program", "_dropper")}
+
     def _current_program(self) -> Program:
         program = self._program
         if program is None or (program.foreign and not is_current(program)):

@@ -14,6 +14,7 @@ from werkzeug.datastructures import Headers
 from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Response as BaseResponse
 
+from ..globals import request
 from ..state import current
 
 if t.TYPE_CHECKING:
@@ -106,11 +107,6 @@ def _unpack(rv: t.Any) -> tuple[t.Any, t.Any, t.Any]:
     return body, second, None
 
 
-def _endpoint() -> str | None:
-    ctx = current.get()[1]
-    return None if ctx is None else ctx.request.endpoint
-
-
 def _environ() -> t.Any:
     ctx = current.get()[1]
     return None if ctx is None else ctx.request.environ
@@ -125,7 +121,7 @@ def make_response(app: t.Any, rv: t.Any) -> Response:
     cls = app.response_class
     if body is None:
         raise TypeError(
-            f"The view function for {_endpoint()!r} did not"
+            f"The view function for {request.endpoint!r} did not"
             " return a valid response. The function either returned"
             " None or ended without a return statement."
         )
