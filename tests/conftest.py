@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import subprocess
 import sys
@@ -47,6 +48,15 @@ def no_leaked_context() -> Iterator[None]:
     leaked = [name for package in FRAMEWORKS for name in pop_leaked_contexts(package)]
     if leaked:
         pytest.fail("a context was left pushed: " + "; ".join(leaked))
+
+
+@pytest.fixture(autouse=True)
+def enabled_loggers() -> Iterator[None]:
+    """Loggers belong to the process and go by name: one that a test silenced speaks again."""
+    yield
+    for logger in logging.root.manager.loggerDict.values():
+        if isinstance(logger, logging.Logger):
+            logger.disabled = False
 
 
 @pytest.fixture(autouse=True)
