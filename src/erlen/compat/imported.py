@@ -1,7 +1,7 @@
 """Names that Flask's modules have only because they import them, and that Erlen's do not import.
 
 Code in the wild takes some of them from there. Each is looked up where it is at home, when it is
-asked for. Names of the standard library are left out.
+asked for. Of the standard library only a class that values are compared with is here.
 """
 
 from __future__ import annotations
@@ -47,6 +47,7 @@ IMPORTED = {
         "werkzeug.utils": "_wz_redirect=redirect",
         "werkzeug.wrappers": "BaseResponse=Response",
     },
+    "flask.json.tag": {"uuid": "UUID"},
     "flask.logging": {"erlen.globals": "request"},
     "flask.templating": {"erlen.globals": "_cv_app _cv_request current_app request"},
     "flask.testing": {
@@ -60,6 +61,7 @@ IMPORTED = {
     "flask.wrappers": {
         "erlen.globals": "current_app",
         "erlen.helpers": "_split_blueprint_path",
+        "werkzeug.exceptions": "BadRequest HTTPException",
         "werkzeug.wrappers": "RequestBase=Request ResponseBase=Response",
     },
     "flask.sansio.app": {

@@ -120,7 +120,9 @@ def compile_program(app: t.Any, as_defined: t.Mapping[str, t.Any]) -> Program:
     # These are looked up here, so that importing the engine does not import sessions and JSON.
     from ..json.provider import plain_provider
     from ..sessions import opens_late
-    from ..wrappers import MADE_DIRECTLY, Request, Response, are_as_defined
+    from ..wrappers import Request, Response
+    from ..wrappers.lazy import are_as_defined
+    from ..wrappers.request import AS_DEFINED, MADE_DIRECTLY
     from .routing import Map
 
     program = Program(app)
@@ -138,9 +140,9 @@ def compile_program(app: t.Any, as_defined: t.Mapping[str, t.Any]) -> Program:
         and request_class.trusted_hosts is None
         and type(app.url_map) is Map
     )
-    program.plain_request = are_as_defined(request_class, MADE_DIRECTLY, "Request")
+    program.plain_request = are_as_defined(request_class, MADE_DIRECTLY, AS_DEFINED)
     program.plain_end = program.overridden.isdisjoint(_END_STAGES) and are_as_defined(
-        request_class, ("close",), "Request"
+        request_class, ("close",), AS_DEFINED
     )
     response_class = app.response_class
     program.plain_response = issubclass(response_class, Response)

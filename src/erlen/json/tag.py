@@ -290,11 +290,3 @@ class TaggedJSONSerializer:
 
 def _plain(value: dict[t.Any, t.Any]) -> bool:
     return _UNTAGGED.issuperset(map(type, value.values()))
-
-
-def __getattr__(name: str) -> t.Any:
-    if name == "UUID":  # as in `flask.json.tag`, but not imported for that
-        from uuid import UUID
-
-        return UUID
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,103 +1,29 @@
-"""Request and response: Werkzeug's types, computed on first use.
-
-`Request.__init__` stores the environ and nothing else: method, path, headers and the rest are
-read from it when asked for, and kept in the instance, where they may be assigned as ever. A
-`Response` made by the engine from ready bytes builds its `Headers` only if somebody looks.
-"""
+"""The request, and the short ways of reading its body."""
 
 from __future__ import annotations
 
 import typing as t
 from io import BytesIO
-from urllib.parse import parse_qsl, unquote
 
-from werkzeug.datastructures import EnvironHeaders, Headers, ImmutableMultiDict
+from werkzeug.datastructures import EnvironHeaders
 from werkzeug.exceptions import BadRequest, ClientDisconnected, HTTPException, RequestEntityTooLarge
 from werkzeug.http import parse_etags
-from werkzeug.utils import get_content_type
 from werkzeug.wrappers import Request as _Request
-from werkzeug.wrappers import Response as _Response
 from werkzeug.wsgi import LimitedStream, get_host, get_input_stream
 
-from .engine.internals import headers_of, pairs_of
-from .state import current_application
+from ..state import current_application
+from .fields import storage_of, with_short_blanks
+from .lazy import are_as_defined, as_they_are, lazy
 
 if t.TYPE_CHECKING:
-    from http import HTTPStatus
-
-    from _typeshed.wsgi import StartResponse, WSGIEnvironment
+    from _typeshed.wsgi import WSGIEnvironment
     from werkzeug.routing import Rule
-
-
-class lazy:
-    """A value computed at its first access and kept in the instance's `__dict__`.
-
-    PERF: a non-data descriptor, so that later reads never come here; werkzeug's
-    `cached_property` is a data descriptor and pays a Python call on each read.
-    """
-
-    def __init__(self, compute: t.Callable[[t.Any], t.Any]) -> None:
-        self.compute = compute
-        self.name = compute.__name__
-        self.__doc__ = compute.__doc__
-
-    def __set_name__(self, owner: type, name: str) -> None:
-        self.name = name
-
-    def __get__(self, instance: t.Any, owner: type | None = None) -> t.Any:
-        if instance is None:
-            return self
-        value = instance.__dict__[self.name] = self.compute(instance)
-        return value
 
 
 def _text(environ: WSGIEnvironment, key: str) -> str:
     """A path of the environ as text (PEP 3333: bytes that pose as latin-1)."""
     value: str = environ.get(key) or ""
     return value if value.isascii() else value.encode("latin1").decode(errors="replace")
-
-
-def parse_pairs(text: str) -> list[tuple[str, str]]:
-    """Name and value pairs of a query or urlencoded form; equals `urllib.parse.parse_qsl` as
-    Werkzeug calls it (blank values kept, undecodable bytes left percent-encoded)."""
-    if "%" in text:
-        if not text.isascii():
-            return parse_qsl(text, keep_blank_values=True, errors="werkzeug.url_quote")
-        pairs = []
-        for field in text.replace("+", " ").split("&"):
-            if field:
-                name, _, value = field.partition("=")
-                if "%" in field:
-                    name = unquote(name, errors="werkzeug.url_quote")
-                    value = unquote(value, errors="werkzeug.url_quote")
-                pairs.append((name, value))
-        return pairs
-    text = text.replace("+", " ")
-    return [(name, value) for name, _, value in [f.partition("=") for f in text.split("&") if f]]
-
-
-def _storage_of(request: Request, text: str) -> t.Any:
-    """The fields of a query or urlencoded form in the request's kind of multi-dict."""
-    storage = request.parameter_storage_class
-    if storage is not ImmutableMultiDict or "%" in text or "+" in text:
-        return storage(parse_pairs(text))
-    # PERF: most queries and forms hold nothing to decode.
-    values: dict[str, list[str]] = {}
-    if text:
-        for field in text.split("&"):
-            name, _, value = field.partition("=")
-            if name in values:
-                if field:
-                    values[name].append(value)
-            elif field:
-                values[name] = [value]
-    made: ImmutableMultiDict[str, str] = _new_multidict(ImmutableMultiDict)
-    _fill(made, values)  # lists that nobody else holds, as the class keeps them itself
-    return made
-
-
-_new_multidict: t.Any = ImmutableMultiDict.__new__
-_fill: t.Any = dict.update
 
 
 class _Args:
@@ -110,18 +36,8 @@ class _Args:
         text = request.environ.get("QUERY_STRING", "")
         if "query_string" in mine or not text.isascii():
             text = request.query_string.decode()
-        values = mine["args"] = _storage_of(request, text)
+        values = mine["args"] = storage_of(request.parameter_storage_class, text)
         return values
-
-
-def _with_short_blanks(environ: WSGIEnvironment) -> WSGIEnvironment:
-    """The environ with single blanks in lists of ETags: Werkzeug reads runs in quadratic time."""
-    changed = {
-        key: " ".join(environ[key].split())
-        for key in ("HTTP_IF_MATCH", "HTTP_IF_NONE_MATCH")
-        if "  " in environ.get(key, "") or "\t" in environ.get(key, "")
-    }
-    return {**environ, **changed} if changed else environ
 
 
 class _BoundedStream(LimitedStream):
@@ -209,7 +125,7 @@ class Request(_Request):
     @classmethod
     def _look_at_methods(cls) -> None:
         """Note whether the short ways of reading a body are equivalent for this class."""
-        cls._reads_plainly = are_as_defined(cls, _BODY_READERS, "Request")
+        cls._reads_plainly = are_as_defined(cls, _BODY_READERS, AS_DEFINED)
 
     def __init__(
         self, environ: WSGIEnvironment, populate_request: bool = True, shallow: bool = False
@@ -270,12 +186,12 @@ class Request(_Request):
         @lazy
         def if_match(self):
             """The ETags of `If-Match`."""
-            return parse_etags(_with_short_blanks(self.environ).get("HTTP_IF_MATCH"))
+            return parse_etags(with_short_blanks(self.environ).get("HTTP_IF_MATCH"))
 
         @lazy
         def if_none_match(self):
             """The ETags of `If-None-Match`."""
-            return parse_etags(_with_short_blanks(self.environ).get("HTTP_IF_NONE_MATCH"))
+            return parse_etags(with_short_blanks(self.environ).get("HTTP_IF_NONE_MATCH"))
 
         @lazy
         def remote_addr(self):
@@ -475,7 +391,7 @@ class Request(_Request):
                 text = body.decode()
             except UnicodeDecodeError:
                 text = ""
-            mine["form"], mine["files"] = _storage_of(self, text), storage()
+            mine["form"], mine["files"] = storage_of(storage, text), storage()
         explain = type(self)._explain_missing_files
         if explain is not None and self.mimetype != "multipart/form-data" and not self.files:
             app = current_application()
@@ -504,155 +420,6 @@ class Request(_Request):
         raise BadRequest() from e
 
 
-# What a subclass may change without being asked when a response is sent in short form.
-_SENDERS = (
-    "__init__",
-    "__call__",
-    "get_wsgi_response",
-    "get_wsgi_headers",
-    "get_app_iter",
-    "iter_encoded",
-    "set_data",
-    "close",
-    "headers",
-    "response",
-    "status",
-    "status_code",
-    "default_status",
-    "autocorrect_location_header",
-    "automatically_set_content_length",
-)
-
-
-_SENDING_METHODS = frozenset(_SENDERS) - {"headers", "response", "status", "status_code"}
-
-
-class Response(_Response):
-    """The response that views return; a subclass of Werkzeug's with HTML as its default type.
-
-    Source: Flask, "Response Objects".
-    """
-
-    default_mimetype: str | None = "text/html"
-    json_module: t.Any = None
-    autocorrect_location_header = False
-
-    _sends_plainly: t.ClassVar[bool] = True
-
-    def __init_subclass__(cls, **kwargs: t.Any) -> None:
-        super().__init_subclass__(**kwargs)
-        cls._look_at_methods()
-
-    @classmethod
-    def _look_at_methods(cls) -> None:
-        """Note whether the short ways of making and sending are equivalent for this class."""
-        cls._sends_plainly = are_as_defined(cls, _SENDERS, "Response")
-
-    #: Body and content type of a response that the engine made of them.
-    _ready: tuple[bytes, str]
-
-    if not t.TYPE_CHECKING:
-        _status = "200 OK"
-        _status_code = 200
-        direct_passthrough = False
-
-        @lazy
-        def headers(self):
-            """The response's headers."""
-            body, content_type = self._ready
-            return headers_of([("Content-Type", content_type), ("Content-Length", str(len(body)))])
-
-        @lazy
-        def response(self):
-            """The body: a list of bytes, or any iterable for a streamed one."""
-            return [self._ready[0]]
-
-        @lazy
-        def _on_close(self):
-            return []
-
-    @classmethod
-    def _from_bytes(cls, body: bytes, mimetype: str | None = None) -> t.Any:
-        """A response of a ready body; with everything else as from the constructor."""
-        if not cls._sends_plainly:
-            return cls(body, mimetype=mimetype)
-        if mimetype is None:
-            mimetype = cls.default_mimetype
-            if mimetype is None:
-                return cls(body)
-        made = cls.__new__(cls)
-        made._ready = (body, get_content_type(mimetype, "utf-8"))
-        return made
-
-    @property
-    def status(self) -> str:
-        """The status line; assign text or a code. ValueError for control characters in it."""
-        return self._status
-
-    @status.setter
-    def status(self, value: str | int | HTTPStatus) -> None:
-        if isinstance(value, str) and not value.isprintable():
-            raise ValueError(f"The status has a control character: {value!r}")
-        self._status, self._status_code = self._clean_status(value)
-
-    def make_conditional(
-        self,
-        request_or_environ: t.Any,
-        accept_ranges: bool | str = False,
-        complete_length: int | None = None,
-    ) -> t.Any:
-        """Answer conditional and range requests; see Werkzeug."""
-        environ = getattr(request_or_environ, "environ", request_or_environ)
-        return super().make_conditional(_with_short_blanks(environ), accept_ranges, complete_length)
-
-    @property
-    def max_cookie_size(self) -> int:  # type: ignore[override]
-        """Size in bytes beyond which a cookie warns (`MAX_COOKIE_SIZE`)."""
-        app = current_application()
-        return super().max_cookie_size if app is None else app.config["MAX_COOKIE_SIZE"]
-
-    def _send(self, environ: WSGIEnvironment, start_response: StartResponse) -> t.Iterable[bytes]:
-        """`self(environ, start_response)`, in short form where that gives the same bytes.
-
-        PERF: a response that nobody touched needs no `Headers`; one with a plain list of
-        bytes needs neither their copy nor an iterator around the list.
-        """
-        mine = self.__dict__
-        if "_ready" not in mine or not self._sends_plainly or environ["REQUEST_METHOD"] == "HEAD":
-            return self(environ, start_response)
-        body, content_type = mine["_ready"]
-        length = str(len(body))
-        if "headers" not in mine:
-            if len(mine) == 1 or self._sends_ready_body():
-                start_response(
-                    self._status, [("Content-Type", content_type), ("Content-Length", length)]
-                )
-                return (body,)
-        elif mine["headers"].__class__ is Headers and (len(mine) == 2 or self._sends_ready_body()):
-            headers = pairs_of(mine["headers"])
-            if ("Content-Length", length) in headers:
-                for name, _ in headers:
-                    if len(name) in (8, 16) and name.lower() in _LOCATIONS:
-                        return self(environ, start_response)
-                start_response(self._status, headers)
-                return (body,)
-        return self(environ, start_response)
-
-    def _sends_ready_body(self) -> bool:
-        """Whether what was set on the instance leaves the ready body what is to be sent."""
-        mine = self.__dict__
-        status = self._status_code
-        return (
-            "response" not in mine
-            and not mine.get("_on_close")
-            and status >= 200
-            and status not in (204, 304)
-            and _SENDING_METHODS.isdisjoint(mine)
-        )
-
-
-_LOCATIONS = frozenset({"location", "content-location"})
-
 # Of a request class: what making an instance without its constructor goes around.
 MADE_DIRECTLY = (
     "__init__",
@@ -664,14 +431,4 @@ MADE_DIRECTLY = (
     "url_rule",
     "view_args",
 )
-# Whoever traces or patches replaces methods of these classes themselves.
-_AS_DEFINED: t.Final = {
-    "Request": {n: getattr(Request, n) for n in (*_BODY_READERS, *MADE_DIRECTLY, "close")},
-    "Response": {n: getattr(Response, n) for n in _SENDERS},
-}
-
-
-def are_as_defined(cls: type, names: t.Iterable[str], kind: str) -> bool:
-    """Whether attributes of a class are those that this module defined for its `kind`."""
-    original = _AS_DEFINED[kind]
-    return all(getattr(cls, name, None) is original[name] for name in names)
+AS_DEFINED: t.Final = as_they_are(Request, {*_BODY_READERS, *MADE_DIRECTLY, "close"})

@@ -1,0 +1,63 @@
+"""Fields of queries, urlencoded forms and headers."""
+
+from __future__ import annotations
+
+import typing as t
+from urllib.parse import parse_qsl, unquote
+
+from werkzeug.datastructures import ImmutableMultiDict
+
+if t.TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIEnvironment
+
+
+def parse_pairs(text: str) -> list[tuple[str, str]]:
+    """Name and value pairs of a query or urlencoded form; equals `urllib.parse.parse_qsl` as
+    Werkzeug calls it (blank values kept, undecodable bytes left percent-encoded)."""
+    if "%" in text:
+        if not text.isascii():
+            return parse_qsl(text, keep_blank_values=True, errors="werkzeug.url_quote")
+        pairs = []
+        for field in text.replace("+", " ").split("&"):
+            if field:
+                name, _, value = field.partition("=")
+                if "%" in field:
+                    name = unquote(name, errors="werkzeug.url_quote")
+                    value = unquote(value, errors="werkzeug.url_quote")
+                pairs.append((name, value))
+        return pairs
+    text = text.replace("+", " ")
+    return [(name, value) for name, _, value in [f.partition("=") for f in text.split("&") if f]]
+
+
+def storage_of(storage: type[t.Any], text: str) -> t.Any:
+    """The fields of a query or urlencoded form in a request's kind of multi-dict."""
+    if storage is not ImmutableMultiDict or "%" in text or "+" in text:
+        return storage(parse_pairs(text))
+    # PERF: most queries and forms hold nothing to decode.
+    values: dict[str, list[str]] = {}
+    if text:
+        for field in text.split("&"):
+            name, _, value = field.partition("=")
+            if name in values:
+                if field:
+                    values[name].append(value)
+            elif field:
+                values[name] = [value]
+    made: ImmutableMultiDict[str, str] = _new_multidict(ImmutableMultiDict)
+    _fill(made, values)  # lists that nobody else holds, as the class keeps them itself
+    return made
+
+
+_new_multidict: t.Any = ImmutableMultiDict.__new__
+_fill: t.Any = dict.update
+
+
+def with_short_blanks(environ: WSGIEnvironment) -> WSGIEnvironment:
+    """The environ with single blanks in lists of ETags: Werkzeug reads runs in quadratic time."""
+    changed = {
+        key: " ".join(environ[key].split())
+        for key in ("HTTP_IF_MATCH", "HTTP_IF_NONE_MATCH")
+        if "  " in environ.get(key, "") or "\t" in environ.get(key, "")
+    }
+    return {**environ, **changed} if changed else environ
