@@ -11,7 +11,6 @@ import typing as t
 import weakref
 from datetime import timedelta
 from importlib import import_module
-from urllib.parse import quote
 
 from werkzeug.datastructures import ImmutableDict
 from werkzeug.exceptions import Aborter, SecurityError
@@ -23,13 +22,19 @@ from .ctx import _AppCtxGlobals
 from .engine.compile import WATCHED, stages_of
 from .engine.registry import HookDict, ViewDict
 from .errors import SetupError
-from .globals import _cv_app, _cv_request, g, request, session
-from .helpers import get_debug_flag, get_flashed_messages
+from .globals import g, request
+from .globals import session as session
+from .helpers import get_debug_flag
+from .helpers import get_flashed_messages as get_flashed_messages
 from .json.provider import DefaultJSONProvider, JSONProvider
 from .paths import caller_place, find_instance_path, find_source
 from .scaffold import Scaffold, _endpoint_from_view_func, setupmethod
 from .sessions import SecureCookieSessionInterface, SessionInterface
 from .stages import Stages
+from .templates import T_template_filter as T_template_filter
+from .templates import T_template_global as T_template_global
+from .templates import T_template_test as T_template_test
+from .templates import Templates
 from .templating import _default_template_ctx_processor
 from .wrappers import Request, Response, lazy
 
@@ -37,22 +42,18 @@ if t.TYPE_CHECKING:
     import logging
     from types import TracebackType
 
-    from werkzeug.routing import BuildError, MapAdapter, Rule
-    from werkzeug.wrappers import Response as BaseResponse
+    from werkzeug.routing import MapAdapter, Rule
 
     from . import typing as ft
     from .blueprints import Blueprint
     from .engine.routing import Map
-    from .templating import DispatchingJinjaLoader, Environment
+    from .templating import Environment
     from .testing import FlaskClient, FlaskCliRunner
 
 T_shell_context_processor = t.TypeVar(
     "T_shell_context_processor", bound="ft.ShellContextProcessorCallable"
 )
 T_teardown = t.TypeVar("T_teardown", bound="ft.TeardownCallable")
-T_template_filter = t.TypeVar("T_template_filter", bound="ft.TemplateFilterCallable")
-T_template_global = t.TypeVar("T_template_global", bound="ft.TemplateGlobalCallable")
-T_template_test = t.TypeVar("T_template_test", bound="ft.TemplateTestCallable")
 
 Request.json_module = _json
 Response.json_module = _json
@@ -108,7 +109,7 @@ class _Imported:
         return getattr(import_module(self.module, __package__), self.name)
 
 
-class Erlen(Stages):
+class Erlen(Templates, Stages):
     """The application: routes, hooks and configuration; a WSGI callable.
 
     `import_name` (usually `__name__`) tells where templates, static files and the instance folder
@@ -325,34 +326,6 @@ class Erlen(Stages):
         """Where the instance folder is unless it was given; it need not exist."""
         return find_instance_path(self.import_name)
 
-    def create_global_jinja_loader(self) -> DispatchingJinjaLoader:
-        """Make the loader that asks the application's and the blueprints' loaders."""
-        from .templating import DispatchingJinjaLoader
-
-        return DispatchingJinjaLoader(self)
-
-    def select_jinja_autoescape(self, filename: str | None) -> bool:
-        """Whether a template escapes: strings and HTML, XML, SVG files do."""
-        return filename is None or filename.endswith((".html", ".htm", ".xml", ".xhtml", ".svg"))
-
-    def create_jinja_environment(self) -> Environment:
-        """Make the Jinja environment, from `jinja_options` and the configuration."""
-        reload = self.config["TEMPLATES_AUTO_RELOAD"]
-        defaults = {
-            "autoescape": self.select_jinja_autoescape,
-            "auto_reload": self.debug if reload is None else reload,
-        }
-        made = self.jinja_environment(self, **{**defaults, **self.jinja_options})
-        shared: dict[str, t.Any] = {"request": request, "session": session, "g": g}
-        made.globals.update(
-            shared,
-            config=self.config,
-            get_flashed_messages=get_flashed_messages,
-            url_for=self.url_for,
-        )
-        made.policies["json.dumps_function"] = self.json.dumps
-        return made
-
     # Files
 
     def open_resource(
@@ -429,51 +402,6 @@ class Erlen(Stages):
                 )
             self.view_functions[endpoint] = view_func
 
-    def _named(
-        self, register: t.Callable[..., None], name: str | None
-    ) -> t.Callable[[t.Any], t.Any]:
-        def decorate(f: t.Any) -> t.Any:
-            register(f, name=name)
-            return f
-
-        return decorate
-
-    @setupmethod
-    def template_filter(
-        self, name: str | None = None
-    ) -> t.Callable[[T_template_filter], T_template_filter]:
-        """Decorate a function to be a filter of templates, by its own or another name."""
-        return self._named(self.add_template_filter, name)
-
-    @setupmethod
-    def add_template_filter(self, f: ft.TemplateFilterCallable, name: str | None = None) -> None:
-        """As `template_filter`, but not as a decorator."""
-        self.jinja_env.filters[name or f.__name__] = f
-
-    @setupmethod
-    def template_test(
-        self, name: str | None = None
-    ) -> t.Callable[[T_template_test], T_template_test]:
-        """Decorate a function to be a test of templates, by its own or another name."""
-        return self._named(self.add_template_test, name)
-
-    @setupmethod
-    def add_template_test(self, f: ft.TemplateTestCallable, name: str | None = None) -> None:
-        """As `template_test`, but not as a decorator."""
-        self.jinja_env.tests[name or f.__name__] = f
-
-    @setupmethod
-    def template_global(
-        self, name: str | None = None
-    ) -> t.Callable[[T_template_global], T_template_global]:
-        """Decorate a function to be known in all templates, by its own or another name."""
-        return self._named(self.add_template_global, name)
-
-    @setupmethod
-    def add_template_global(self, f: ft.TemplateGlobalCallable, name: str | None = None) -> None:
-        """As `template_global`, but not as a decorator."""
-        self.jinja_env.globals[name or f.__name__] = f
-
     @setupmethod
     def teardown_appcontext(self, f: T_teardown) -> T_teardown:
         """Run a function when an application context ends, with the error or `None`."""
@@ -486,19 +414,7 @@ class Erlen(Stages):
         self.shell_context_processors.append(f)
         return f
 
-    # Templates and shell
-
-    def update_template_context(self, context: dict[str, t.Any]) -> None:
-        """Add the context processors' values to a template's context, where not set already."""
-        given = dict(context)
-        request_ctx = _cv_request.get(None)
-        names: list[str | None] = [None]
-        if request_ctx is not None:
-            names += reversed(request_ctx.request.blueprints)
-        for name in names:
-            for processor in self.template_context_processors.get(name, ()):
-                context.update(self.ensure_sync(processor)())
-        context.update(given)
+    # The shell
 
     def make_shell_context(self) -> dict[str, t.Any]:
         """The names that the interactive shell knows."""
@@ -507,7 +423,7 @@ class Erlen(Stages):
             known |= processor()
         return known
 
-    # URLs
+    # URLs (how they are built is in `urls`)
 
     def create_url_adapter(self, request: Request | None) -> MapAdapter | None:
         """Bind the URL map to a request, or outside of one to `SERVER_NAME`, else `None`.
@@ -540,95 +456,6 @@ class Erlen(Stages):
         return self.url_map.bind_to_environ(
             request.environ, server_name=server_name, subdomain=subdomain
         )
-
-    def url_for(
-        self,
-        /,
-        endpoint: str,
-        *,
-        _anchor: str | None = None,
-        _method: str | None = None,
-        _scheme: str | None = None,
-        _external: bool | None = None,
-        **values: t.Any,
-    ) -> str:
-        """The URL of an endpoint; a leading dot means the current blueprint.
-
-        Values that the rule does not name go to the query. Outside of requests URLs are external
-        and need `SERVER_NAME`. Raises BuildError where no rule fits and no handler helps.
-        """
-        ctx = _cv_request.get(None)
-        if ctx is None:
-            outer = _cv_app.get(None)
-            adapter = self.create_url_adapter(None) if outer is None else outer.url_adapter
-            external = True if _external is None else _external
-        else:
-            adapter = ctx.url_adapter
-            external = _scheme is not None if _external is None else _external
-            if endpoint.startswith("."):
-                blueprint = ctx.request.blueprint
-                endpoint = endpoint[1:] if blueprint is None else blueprint + endpoint
-        if adapter is None:
-            raise RuntimeError(
-                "Unable to build URLs outside an active request"
-                " without 'SERVER_NAME' configured. Also configure"
-                " 'APPLICATION_ROOT' and 'PREFERRED_URL_SCHEME' as"
-                " needed."
-            )
-        if _scheme is not None and not external:
-            raise ValueError("When specifying '_scheme', '_external' must be True.")
-        self.inject_url_defaults(endpoint, values)
-        try:
-            url = adapter.build(
-                endpoint, values, method=_method, url_scheme=_scheme, force_external=external
-            )
-        except LookupError as error:
-            if not _is_build_error(error):
-                raise
-            asked = {"_anchor": _anchor, "_method": _method, "_scheme": _scheme}
-            return self.handle_url_build_error(
-                error, endpoint, {**values, **asked, "_external": external}
-            )
-        if _anchor is None:
-            return url
-        return f"{url}#{quote(_anchor, safe=_IN_FRAGMENT)}"
-
-    def redirect(self, location: str, code: int = 302) -> BaseResponse:
-        """A response that redirects to a location."""
-        from werkzeug.utils import redirect
-
-        return redirect(location, code, Response=self.response_class)
-
-    def inject_url_defaults(self, endpoint: str, values: dict[str, t.Any]) -> None:
-        """Let the `url_defaults` functions of the application and blueprints add values."""
-        registry = self.url_default_functions
-        if not registry:
-            return
-        names: list[str | None] = [None]
-        end = endpoint.find(".")
-        while end >= 0:
-            names.append(endpoint[:end])
-            end = endpoint.find(".", end + 1)
-        for name in names:
-            for function in registry.get(name, ()):
-                function(endpoint, values)
-
-    def handle_url_build_error(
-        self, error: BuildError, endpoint: str, values: dict[str, t.Any]
-    ) -> str:
-        """The first URL that a handler gives for what could not be built; or raise the error."""
-        last = error
-        for handler in self.url_build_error_handlers:
-            try:
-                url = handler(last, endpoint, values)
-            except LookupError as again:
-                if not _is_build_error(again):
-                    raise
-                last = again
-            else:
-                if url is not None:
-                    return url
-        raise last
 
     # Log lines name the module that wrote them; this one should be `app`, as in Flask.
     def log_exception(
@@ -680,12 +507,6 @@ _READ_BY_PROGRAM = frozenset(
 _AS_DEFINED = stages_of(Erlen)
 
 
-def _is_build_error(error: LookupError) -> t.TypeGuard[BuildError]:
-    from werkzeug.routing import BuildError
-
-    return isinstance(error, BuildError)
-
-
 def __getattr__(name: str) -> t.Any:
     if name in {"Map", "MapAdapter", "Rule"}:  # as in `flask.app`, but not imported for that
         return getattr(import_module("werkzeug.routing"), name)
@@ -693,7 +514,6 @@ def __getattr__(name: str) -> t.Any:
 
 
 _NEVER_IN_HOST = frozenset("/?#@\\<>^|`{}\"' \t\r\n\0")
-_IN_FRAGMENT = "%!#$&'()*+,/:;=?@"
 
 #: Flask's name for the class.
 Flask = Erlen

@@ -11,7 +11,7 @@ IMPORTED = {
     "flask.app": {
         "erlen.app": "App=Erlen",
         "erlen.ctx": "AppContext RequestContext",
-        "erlen.globals": "current_app request_ctx",
+        "erlen.globals": "_cv_app _cv_request current_app request_ctx",
         "erlen.helpers": "get_load_dotenv send_from_directory",
         "erlen.scaffold": "_sentinel",
         "erlen.signals": (
