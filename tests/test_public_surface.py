@@ -41,6 +41,7 @@ IMPORTED = {
 OWN_VARIABLES = {"cli": {"F"}}
 
 ALLOWED = {
+    "app.Flask.__call__": "with a third argument it is an ASGI application",
     "app.Flask.wsgi_app": "a plain function whose first parameter has another name than `self`",
     "ctx._AppCtxGlobals.__setattr__": "the one of `object`; its parameters are positional only",
     "json.tag.TaggedJSONSerializer.__slots__": "one more slot, which remembers the fast path",

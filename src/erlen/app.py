@@ -59,6 +59,10 @@ Request.json_module = _json
 Response.json_module = _json
 
 
+# Options of a route that are Erlen's, not Werkzeug's.
+_RULE_OPTIONS = frozenset({"inline", "timeout", "cancel_on_disconnect"})
+
+
 def _make_timedelta(value: timedelta | int | None) -> timedelta | None:
     return timedelta(seconds=value) if isinstance(value, (int, float)) else value
 
@@ -365,9 +369,11 @@ class Erlen(Templates, Stages):
     ) -> None:
         """Connect a URL rule with an endpoint and its view function.
 
-        `methods` (GET by default) is a list; options go to `werkzeug.routing.Rule`. OPTIONS is
-        answered by itself unless turned off. Raises AssertionError where the endpoint has another
-        function already.
+        `methods` (GET by default) is a list; options go to `werkzeug.routing.Rule`, but for
+        `inline` (run a plain view on the event loop), `timeout` (seconds for a coroutine function
+        and for a streamed response) and `cancel_on_disconnect` (cancel a coroutine function whose
+        client has left). OPTIONS is answered by itself unless turned off. Raises AssertionError
+        where the endpoint has another function already.
         """
         if endpoint is None:
             endpoint = _endpoint_from_view_func(t.cast("ft.RouteCallable", view_func))
@@ -387,8 +393,11 @@ class Erlen(Templates, Stages):
             automatic = "OPTIONS" not in methods and self.config["PROVIDE_AUTOMATIC_OPTIONS"]
             methods |= {"OPTIONS"} if automatic else set()
         methods |= set(getattr(view_func, "required_methods", ()))
+        own = {name: options.pop(name) for name in _RULE_OPTIONS & options.keys()}
         made: t.Any = self.url_rule_class(rule, methods=methods, endpoint=endpoint, **options)
         made.provide_automatic_options = automatic
+        for name, value in own.items():
+            setattr(made, name, value)
         self.url_map.add(made)
         self._drop_program()
         if view_func is not None:

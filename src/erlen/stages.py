@@ -15,10 +15,12 @@ from .engine import pipeline
 from .engine.bridge import async_to_sync, is_coroutine_function
 from .engine.compile import compile_program, is_current, plan_for_rule, prepare
 from .engine.respond import make_response
+from .engine.threads import DEFAULT_THREADS, Threads
 from .globals import _request_context, request_ctx
 from .scaffold import Scaffold, _sentinel
 from .signals import appcontext_tearing_down
 from .transports import wsgi
+from .wrappers import lazy
 
 if t.TYPE_CHECKING:
     import collections.abc as cabc
@@ -32,6 +34,7 @@ if t.TYPE_CHECKING:
     from .config import Config
     from .engine.plan import Plan, Program
     from .wrappers import Request, Response
+    from .wrappers.scope import Receive, Scope, Send
 
 
 class Stages(Scaffold):
@@ -81,10 +84,43 @@ class Stages(Scaffold):
 
     wsgi_app = wsgi.wsgi_app
 
+    async def asgi_app(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """The ASGI application itself; middleware is applied by wrapping this attribute."""
+        from .transports.asgi import asgi_app
+
+        await asgi_app(self, scope, receive, send)
+
+    @t.overload
     def __call__(
-        self, environ: WSGIEnvironment, start_response: StartResponse
-    ) -> cabc.Iterable[bytes]:
-        return self.wsgi_app(environ, start_response)
+        self, environ: WSGIEnvironment, start_response: StartResponse, /
+    ) -> cabc.Iterable[bytes]: ...
+
+    @t.overload
+    def __call__(
+        self, scope: Scope, receive: Receive, send: Send, /
+    ) -> cabc.Coroutine[t.Any, t.Any, None]: ...
+
+    def __call__(self, environ: t.Any, start_response: t.Any, send: t.Any = None) -> t.Any:
+        """Answer a request: as a WSGI application with two arguments, as an ASGI one with three."""
+        if send is None:
+            return self.wsgi_app(environ, start_response)
+        return self.asgi_app(environ, start_response, send)
+
+    if not t.TYPE_CHECKING:
+
+        @lazy
+        def worker_threads(self):
+            """The threads that sync views run on under an ASGI server (`ASGI_THREADS`)."""
+            return Threads(self.config.get("ASGI_THREADS", DEFAULT_THREADS), "erlen-view")
+
+        @lazy
+        def body_threads(self):
+            """The threads that bodies which are sync iterators are read on."""
+            return Threads(self.config.get("ASGI_THREADS", DEFAULT_THREADS), "erlen-body")
+
+    else:
+        worker_threads: Threads
+        body_threads: Threads
 
     # Contexts
 

@@ -4,13 +4,15 @@ The pipeline is plain sync code; what it has to wait for goes through here. The 
 
 - on a thread without a running loop (WSGI, scripts, tests), on an event loop kept for the thread;
 - under :func:`run` (ASGI), in a pooled greenlet: the coroutine is stepped where it is called, and
-  each future it waits for is handed to the request's own task.
+  each future it waits for is handed to the request's own task;
+- on a worker thread that an event loop waits for (:func:`calling_back`), on that loop.
 
 Context variables flow in and changes flow back. This is the only module that knows greenlets.
 """
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import os
 import sys
@@ -21,7 +23,7 @@ from types import CoroutineType, FunctionType, MethodType, coroutine
 
 if t.TYPE_CHECKING:
     import asyncio
-    from collections.abc import Awaitable, Callable, Coroutine, Generator, Mapping
+    from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterator, Mapping
     from threading import local
 
     P = t.ParamSpec("P")
@@ -55,6 +57,9 @@ def await_(awaitable: Awaitable[T]) -> T:
             " thread is running and would stand still. Use 'await' in the coroutine instead, or"
             " call the sync code through 'asyncio.to_thread'."
         )
+    home = getattr(_of_thread, "home", None)
+    if home is not None:
+        return _await_at_home(home, awaitable)
     return _await_on_kept_loop(awaitable)
 
 
@@ -102,6 +107,57 @@ async def _awaiting(awaitable: Awaitable[T]) -> T:
 
 def _as_coroutine(awaitable: Awaitable[T]) -> Coroutine[t.Any, t.Any, T]:
     return awaitable if isinstance(awaitable, CoroutineType) else _awaiting(awaitable)
+
+
+# The loop that waits for a worker thread
+
+
+@contextlib.contextmanager
+def calling_back(loop: asyncio.AbstractEventLoop) -> Iterator[None]:
+    """Let :func:`await_` on this thread, which is not the loop's, wait for coroutines on `loop`.
+
+    So all coroutines of an application share one loop, with its connections and locks.
+    """
+    _of_thread.home = loop
+    try:
+        yield
+    finally:
+        _of_thread.home = None
+
+
+def _await_at_home(loop: asyncio.AbstractEventLoop, awaitable: Awaitable[T]) -> T:
+    from concurrent.futures import Future
+
+    done: Future[T] = Future()
+    after: list[Context] = []
+
+    async def wait() -> T:
+        try:
+            return await awaitable
+        finally:
+            after.append(copy_context())
+
+    def start() -> None:
+        task = loop.create_task(wait())
+        task.add_done_callback(functools.partial(_hand_over, done))
+
+    loop.call_soon_threadsafe(start, context=copy_context())
+    try:
+        return done.result()
+    finally:
+        for context in after:
+            _adopt(context)
+
+
+def _hand_over(done: t.Any, task: asyncio.Task[t.Any]) -> None:
+    if task.cancelled():
+        from asyncio import CancelledError
+
+        done.set_exception(CancelledError())
+    elif (error := task.exception()) is not None:
+        done.set_exception(error)
+    else:
+        done.set_result(task.result())
 
 
 # The loop kept for a thread

@@ -12,6 +12,7 @@ import typing as t
 from . import pipeline
 from .bridge import is_coroutine_function
 from .internals import is_outdated
+from .placement import place
 from .plan import Plan, Program
 from .registry import fingerprint, foreign
 from .respond import quick_response
@@ -84,7 +85,7 @@ _STAGES: dict[str, tuple[str, t.Callable[..., t.Any], t.Callable[[t.Any], t.Any]
 _CONTEXT_STAGES = ("request_context", "app_context", "create_url_adapter")
 _AFTER_STAGES = ("process_response", "finalize_request", "make_response")
 _END_STAGES = ("do_teardown_request", "do_teardown_appcontext")
-_OTHER_STAGES = ("ensure_sync", "async_to_sync", "do_teardown_appcontext")
+_OTHER_STAGES = ("ensure_sync", "async_to_sync", "do_teardown_appcontext", "wsgi_app")
 # Registries of the application that plans are made of.
 WATCHED = (
     "view_functions",
@@ -155,6 +156,8 @@ def compile_program(app: t.Any, as_defined: t.Mapping[str, t.Any]) -> Program:
     if program.plain_context:
         program.matcher = _matcher(app.url_map)
         program.plans = [None] * len(program.matcher.entries)
+    program.wraps_wsgi = "wsgi_app" in program.overridden
+    program.has_native = any(place(view, None, app) for view in app.view_functions.values())
     program.foreign = foreign((getattr(app, name) for name in WATCHED), app._dropper)
     program.seen = fingerprint(program.foreign)
     return program
@@ -230,9 +233,16 @@ def _compile_plan(program: Program, rule: Rule | None) -> Plan:
     if view is not None:
         plan.sources.append(("view", None, view))
         plan.view = _ready(program, view)
+        plan.native = place(view, rule, app)
+        plan.cancels = bool(
+            getattr(rule, "cancel_on_disconnect", None) or app.config.get("CANCEL_ON_DISCONNECT")
+        )
     plan.after = flatten("after_request", app.after_request_funcs, outward, True)
     plan.teardown = flatten("teardown_request", app.teardown_request_funcs, outward, True)
     plan.provides_options = bool(getattr(rule, "provide_automatic_options", False))
+    if view is None:
+        # An error page is quickly made, unless somebody takes part.
+        plan.native = not plan.sources and not any(app.error_handler_spec.values())
     plan.has_async = any(is_coroutine_function(function) for _, _, function in plan.sources)
     plan.hooked = bool(plan.url_values or plan.before or "preprocess_request" in program.overridden)
     plan.has_only_before = (

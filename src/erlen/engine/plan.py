@@ -23,12 +23,14 @@ class Plan:
         "after",
         "before",
         "blueprints",
+        "cancels",
         "endpoint",
         "has_async",
         "has_only_before",
         "hooked",
         "is_direct",
         "is_final",
+        "native",
         "provides_options",
         "rule",
         "sources",
@@ -57,8 +59,17 @@ class Plan:
         self.is_direct = False
         #: Whether nothing follows the view, if the session was not used.
         self.is_final = False
+        #: Whether the view belongs on the event loop; HTTP methods for which it does.
+        self.native: bool | frozenset[str] = False
+        #: Whether the view is cancelled when the client leaves.
+        self.cancels = False
         #: (step, blueprint or None, function as registered), in order.
         self.sources: list[tuple[str, str | None, Function]] = []
+
+    def runs_natively(self, method: str) -> bool:
+        """Whether a request of this method runs on the event loop, where there is one."""
+        native = self.native
+        return native if isinstance(native, bool) else method in native
 
 
 class Program:
@@ -73,6 +84,7 @@ class Program:
         "handle_exception",
         "handle_http_exception",
         "handle_user_exception",
+        "has_native",
         "hosts",
         "late_session",
         "json_body",
@@ -92,6 +104,7 @@ class Program:
         "process",
         "seen",
         "teardown",
+        "wraps_wsgi",
     )
 
     # Stages, in the signatures of `pipeline`; set by `compile`.
@@ -115,6 +128,10 @@ class Program:
     json_body: t.Callable[[t.Any], bytes] | None
     #: Whether responses can be made of bytes without their constructor.
     plain_types: bool
+    #: Whether `wsgi_app` was wrapped, so that every request has to go through it.
+    wraps_wsgi: bool
+    #: Whether any view belongs on the event loop.
+    has_native: bool
 
     def __init__(self, app: t.Any) -> None:
         self.app = app

@@ -17,6 +17,7 @@ from ..engine.pipeline import now
 from ..engine.respond import ready_body
 from ..signals import audience
 from ..state import NOTHING, current
+from .answer import DirectAnswer
 
 if t.TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
@@ -225,6 +226,8 @@ def _serve_directly(
 def _send(
     program: Program, response: Response, environ: WSGIEnvironment, start_response: StartResponse
 ) -> cabc.Iterable[bytes]:
+    if start_response.__class__ is DirectAnswer:
+        return start_response.take(response, environ)
     if program.plain_response and response.__class__ is program.app.response_class:
         return response._send(environ, start_response)
     return response(environ, start_response)

@@ -107,6 +107,11 @@ class Request(_Request):
     #: What matching raised, for `dispatch_request` to raise again.
     routing_exception: HTTPException | None = None
 
+    if t.TYPE_CHECKING:
+        scope: t.MutableMapping[str, t.Any] | None
+        queue_time: float
+    #: Where messages of an ASGI request come in.
+    _inbox: t.Any
     #: Whether the form was parsed, so that there may be files to close.
     _form_loaded = False
     shallow = False
@@ -136,6 +141,25 @@ class Request(_Request):
             environ["werkzeug.request"] = self
 
     if not t.TYPE_CHECKING:
+
+        @lazy
+        def environ(self):
+            """The WSGI environ; under an ASGI server made of the scope."""
+            from .scope import BodyStream, environ_of
+
+            environ = environ_of(self.scope, BodyStream(self._inbox))
+            environ["werkzeug.request"] = self
+            return environ
+
+        @lazy
+        def scope(self):
+            """The ASGI scope; `None` under a WSGI server."""
+            return self.environ.get("asgi.scope")
+
+        @lazy
+        def queue_time(self):
+            """Seconds for which the request waited for a worker thread, under an ASGI server."""
+            return self.environ.get("erlen.queue_time", 0.0)
 
         @lazy
         def method(self):

@@ -1,0 +1,270 @@
+"""The ASGI edge (ASGI 3): a scope comes in, messages are received and sent.
+
+A request whose view is a coroutine function runs in the request's own task: the pipeline in a
+greenlet of the bridge, so that whatever it waits for waits natively. Every other request runs on
+a worker thread, as under a WSGI server. Both go through :func:`erlen.transports.wsgi.wsgi_app`
+with an environ made of the scope, so that a request's life is the same on both protocols.
+"""
+
+from __future__ import annotations
+
+import typing as t
+from contextvars import copy_context
+
+from werkzeug.exceptions import HTTPException
+
+from ..engine import bridge
+from ..engine.threads import waiting
+from ..wrappers.scope import BodyStream, Inbox, environ_of, path_in_app
+from .answer import Answer, DirectAnswer
+from .wsgi import wsgi_app
+
+if t.TYPE_CHECKING:
+    from contextvars import Context
+
+    from _typeshed.wsgi import WSGIEnvironment
+
+    from ..engine.plan import Plan, Program
+    from ..wrappers.scope import Receive, Scope, Send
+
+#: The environ's key of the seconds for which a request waited for a worker thread.
+QUEUE_TIME = "erlen.queue_time"
+#: Seconds that a request takes before it is watched whether its client has left.
+_WATCH_AFTER = 0.05
+_END: t.Any = object()
+
+
+async def asgi_app(app: t.Any, scope: Scope, receive: Receive, send: Send) -> None:
+    """The ASGI application itself; middleware is applied by wrapping this attribute."""
+    kind = scope["type"]
+    if kind == "http":
+        program: Program = app._program
+        if program is None or program.foreign:
+            program = app._current_program()
+        await _serve(program, scope, receive, send)
+    elif kind == "websocket":
+        from .websocket import websocket_app
+
+        await websocket_app(app, scope, receive, send)
+    elif kind == "lifespan":
+        from .lifespan import lifespan_app
+
+        await lifespan_app(app, scope, receive, send)
+    else:
+        raise RuntimeError(f"Connections of type {kind!r} are not supported.")
+
+
+async def _serve(program: Program, scope: Scope, receive: Receive, send: Send) -> None:
+    app = program.app
+    exchange = Exchange(receive, send)
+    environ = environ_of(scope, BodyStream(exchange.inbox))
+    try:
+        if program.wraps_wsgi:
+            await exchange.run_on_thread(app, environ, Answer())
+            return
+        plan = _plan_of(program, scope, environ)
+        if plan is None or not plan.runs_natively(environ["REQUEST_METHOD"]):
+            await exchange.run_on_thread(app, environ, DirectAnswer())
+        else:
+            await exchange.run_natively(app, plan, environ)
+    except BaseException as error:
+        if not exchange.explains(error):
+            raise
+    finally:
+        await exchange.end()
+
+
+def _plan_of(program: Program, scope: Scope, environ: WSGIEnvironment) -> Plan | None:
+    """The plan that the request will have; `None` where it must run on a thread in any case."""
+    matcher = program.matcher
+    app = program.app
+    hit: t.Any = None
+    if matcher is not None and scope["path"].isascii():
+        path = path_in_app(scope)
+        if path and path[0] == "/":
+            hit = matcher.find(environ["REQUEST_METHOD"], path)
+    if hit is False:
+        return program.no_match or app._plan_for_rule(program, None)  # type: ignore[no-any-return]
+    if hit:
+        entry = hit[0]
+        return program.plans[entry.index] or app._plan_for_rule(  # type: ignore[no-any-return]
+            program, entry.rule, entry.index
+        )
+    if not program.has_native:
+        return None
+    try:
+        adapter = app.create_url_adapter(app.request_class(environ))
+        rule = adapter.match(return_rule=True)[0]
+    except HTTPException:
+        return None
+    return app._plan_for_rule(program, rule)  # type: ignore[no-any-return]
+
+
+class Exchange:
+    """One request and its response: what is received and sent, and whether the client is there."""
+
+    __slots__ = ("_task", "_timer", "_watcher", "inbox", "send")
+
+    def __init__(self, receive: Receive, send: Send) -> None:
+        self.inbox = Inbox(receive)
+        self.send = send
+        self._task: t.Any = None
+        self._timer: t.Any = None
+        self._watcher: t.Any = None
+
+    async def run_natively(self, app: t.Any, plan: Plan, environ: WSGIEnvironment) -> None:
+        """Run the request in this task, and send what comes of it."""
+        if plan.cancels:
+            self.watch()
+        answer = DirectAnswer()
+        body = await bridge.run(wsgi_app, app, environ, answer)
+        try:
+            if answer.source is None and not isinstance(body, (tuple, list)):
+                await self._send_steps(app, answer, body, copy_context())
+            else:
+                await self._send_ready(answer, body)
+        finally:
+            if hasattr(body, "close"):
+                await bridge.run(body.close)
+
+    async def run_on_thread(self, app: t.Any, environ: WSGIEnvironment, answer: Answer) -> None:
+        """Run the request on a worker thread, through `app.wsgi_app`, and send what comes of it."""
+        context = copy_context()
+        call = app.worker_threads.submit(context.run, _call, app.wsgi_app, environ, answer)
+        try:
+            body = await call
+        except BaseException:
+            # The thread goes on after a cancellation, which then is told at its end.
+            if call.done() and not call.cancelled() and call.exception() is None:
+                await _close_on_thread(app, call.result(), context)
+            raise
+        try:
+            if answer.source is None and not isinstance(body, (tuple, list)):
+                await self._send_steps(app, answer, body, context)
+            else:
+                await self._send_ready(answer, body)
+        finally:
+            await _close_on_thread(app, body, context)
+
+    async def _send_ready(self, answer: Answer, body: t.Any) -> None:
+        """Send a body that is at hand, or one that is asynchronous."""
+        send = self.send
+        await send(answer.message())
+        if answer.source is not None:
+            await self._send_source(answer.source)
+            return
+        await send({"type": "http.response.body", "body": b"".join([*answer.written, *body])})
+
+    async def _send_source(self, source: t.Any) -> None:
+        """Send an asynchronous body as it comes; closed in any case."""
+        self.watch()
+        send = self.send
+        pieces = source.__aiter__()
+        try:
+            while True:
+                try:
+                    # Sync code in the generator may wait for coroutines, as in a view.
+                    piece = await bridge.run(bridge.await_, pieces.__anext__())
+                except StopAsyncIteration:
+                    break
+                if isinstance(piece, str):
+                    piece = piece.encode()
+                if piece:
+                    await send({"type": "http.response.body", "body": piece, "more_body": True})
+        finally:
+            if hasattr(pieces, "aclose"):
+                await bridge.run(bridge.await_, pieces.aclose())
+        await send({"type": "http.response.body", "body": b""})
+
+    async def _send_steps(
+        self, app: t.Any, answer: Answer, body: t.Iterable[bytes], context: Context
+    ) -> None:
+        """Send a body that is a sync iterator, each piece got on a thread, in one context."""
+        self.watch()
+        send = self.send
+        threads = app.body_threads
+        pieces = None
+        is_started = False
+        while True:
+            if answer.is_started and not is_started:
+                is_started = True
+                await send(answer.message())
+            if pieces is None:
+                pieces = await threads.submit(context.run, iter, body)
+            piece = await threads.submit(context.run, next, pieces, _END)
+            if not is_started:
+                # Middleware may start the response as late as with its first piece.
+                if not answer.is_started:
+                    raise RuntimeError("The application has not called 'start_response'.")
+                continue_with = answer.message()
+                is_started = True
+                await send(continue_with)
+            if answer.written:
+                early = b"".join(answer.written)
+                answer.written.clear()
+                await send({"type": "http.response.body", "body": early, "more_body": True})
+            if piece is _END:
+                break
+            if piece:
+                await send({"type": "http.response.body", "body": piece, "more_body": True})
+        await send({"type": "http.response.body", "body": b""})
+
+    # Whether the client is there
+
+    def watch(self) -> None:
+        """From a moment on cancel this task when the client leaves.
+
+        PERF: most requests have ended before; a timer costs them less than a task.
+        """
+        if self._task is None:
+            from asyncio import current_task, get_running_loop
+
+            self._task = current_task()
+            self._timer = get_running_loop().call_later(_WATCH_AFTER, self._start_watching)
+
+    def _start_watching(self) -> None:
+        self._watcher = self._timer = None
+        from asyncio import get_running_loop
+
+        self._watcher = get_running_loop().create_task(self._cancel_when_gone())
+
+    async def _cancel_when_gone(self) -> None:
+        await self.inbox.until_gone()
+        if self._task is not None:
+            self._task.cancel()
+
+    def explains(self, error: BaseException) -> bool:
+        """Whether an error only says that the client has left."""
+        if not self.inbox.gone:
+            return False
+        from asyncio import CancelledError
+
+        if not isinstance(error, CancelledError):
+            return isinstance(error, OSError)
+        if hasattr(self._task, "uncancel"):
+            self._task.uncancel()
+        return True
+
+    async def end(self) -> None:
+        """Stop watching."""
+        self._task = None
+        if self._timer is not None:
+            self._timer.cancel()
+        watcher, self._watcher = self._watcher, None
+        if watcher is not None and not watcher.done():
+            from asyncio import wait
+
+            watcher.cancel()
+            await wait([watcher])
+
+
+def _call(
+    wsgi: t.Callable[..., t.Any], environ: WSGIEnvironment, answer: Answer
+) -> t.Iterable[bytes]:
+    environ[QUEUE_TIME] = waiting.seconds
+    return wsgi(environ, answer)  # type: ignore[no-any-return]
+
+
+async def _close_on_thread(app: t.Any, body: t.Any, context: Context) -> None:
+    if hasattr(body, "close"):
+        await app.body_threads.submit(context.run, body.close)

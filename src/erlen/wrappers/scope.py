@@ -1,0 +1,245 @@
+"""An ASGI request as a WSGI environ: the scope's values, and the body as a blocking stream.
+
+Everything that reads an environ so works on both protocols. Source: ASGI, "HTTP & WebSocket ASGI
+Message Format"; PEP 3333.
+"""
+
+from __future__ import annotations
+
+import io
+import sys
+import typing as t
+from collections import deque
+
+from werkzeug.exceptions import ClientDisconnected
+from werkzeug.wsgi import FileWrapper
+
+from ..engine.bridge import await_
+
+if t.TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, MutableMapping
+
+    from _typeshed.wsgi import WSGIEnvironment
+
+Scope: t.TypeAlias = "MutableMapping[str, t.Any]"
+Message: t.TypeAlias = "MutableMapping[str, t.Any]"
+Receive: t.TypeAlias = "Callable[[], Awaitable[Message]]"
+Send: t.TypeAlias = "Callable[[Message], Awaitable[None]]"
+
+#: The environ's key of the scope.
+SCOPE = "asgi.scope"
+#: Of the scope's extensions: entries for the environ, from a test client.
+EXTRA = "erlen.environ"
+
+_NAMES: dict[bytes, str | None] = {
+    b"content-type": "CONTENT_TYPE",
+    b"content-length": "CONTENT_LENGTH",
+}
+_MOST_NAMES = 512
+
+
+def path_in_app(scope: Scope) -> str:
+    """The path of the request behind the application's own, `root_path`."""
+    path: str = scope["path"]
+    root = scope.get("root_path")
+    if root and path.startswith(root) and path[len(root) : len(root) + 1] in ("", "/"):
+        return path[len(root) :]
+    return path
+
+
+def _native(text: str) -> str:
+    """Text as the environ has it: its UTF-8 bytes, posing as latin-1."""
+    return text if text.isascii() else text.encode("utf-8", "surrogateescape").decode("latin1")
+
+
+def _key_of(name: bytes) -> str | None:
+    """The environ's key for a header; `None` for one whose name would pose as another's."""
+    key = None if b"_" in name else "HTTP_" + name.decode("latin1").upper().replace("-", "_")
+    if len(_NAMES) < _MOST_NAMES:
+        _NAMES[name] = key
+    return key
+
+
+def environ_of(scope: Scope, body: t.Any) -> WSGIEnvironment:
+    """The environ of a scope; `body` is the stream `wsgi.input`."""
+    environ: WSGIEnvironment = {
+        "REQUEST_METHOD": scope.get("method", "GET"),
+        "SCRIPT_NAME": _native(scope.get("root_path") or ""),
+        "PATH_INFO": _native(path_in_app(scope)),
+        "QUERY_STRING": (scope.get("query_string") or b"").decode("latin1"),
+        "SERVER_PROTOCOL": f"HTTP/{scope.get('http_version', '1.1')}",
+        "wsgi.version": (1, 0),
+        "wsgi.url_scheme": scope.get("scheme", "http"),
+        "wsgi.input": body,
+        "wsgi.input_terminated": True,
+        "wsgi.errors": sys.stderr,
+        "wsgi.multithread": True,
+        "wsgi.multiprocess": True,
+        "wsgi.run_once": False,
+        "wsgi.file_wrapper": FileBlocks,
+        SCOPE: scope,
+    }
+    raw = scope.get("raw_path")
+    if raw:
+        query = environ["QUERY_STRING"]
+        target = raw.decode("latin1")
+        if query and "?" not in target:
+            target = f"{target}?{query}"
+        environ["REQUEST_URI"] = environ["RAW_URI"] = target
+    host, port = scope.get("server") or ("localhost", None)
+    environ["SERVER_NAME"] = host
+    environ["SERVER_PORT"] = str(
+        port if port is not None else 443 if environ["wsgi.url_scheme"] in ("https", "wss") else 80
+    )
+    client = scope.get("client")
+    if client:
+        environ["REMOTE_ADDR"], environ["REMOTE_PORT"] = client[0], str(client[1])
+    for name, value in scope["headers"]:
+        key = _NAMES[name] if name in _NAMES else _key_of(name)
+        if key is None:
+            continue
+        text = value.decode("latin1")
+        if key in environ:
+            text = f"{environ[key]}{'; ' if key == 'HTTP_COOKIE' else ','}{text}"
+        environ[key] = text
+    extensions = scope.get("extensions")
+    if extensions and EXTRA in extensions:
+        environ.update(extensions[EXTRA])
+    return environ
+
+
+class FileBlocks(FileWrapper):
+    """`wsgi.file_wrapper`: blocks as large as pays for a change of threads each."""
+
+    def __init__(self, file: t.IO[bytes], buffer_size: int = 0) -> None:
+        super().__init__(file, max(buffer_size, 262_144))
+
+
+class Inbox:
+    """What a request receives, a message at a time: pieces of its body, then that its client left.
+
+    Several may wait at once, the body's reader and who watches for the client: one of them
+    receives, the others take part. At most one piece is held that nobody has asked for.
+    """
+
+    __slots__ = ("_drained", "_pieces", "_receive", "_receiving", "ended", "gone")
+
+    def __init__(self, receive: Receive) -> None:
+        self._receive = receive
+        self._pieces: deque[bytes] = deque()
+        # Futures for who has to wait: until a message has come, until the held piece was taken.
+        self._receiving: t.Any = None
+        self._drained: t.Any = None
+        #: Whether the body was received to its end.
+        self.ended = False
+        #: Whether the client has left.
+        self.gone = False
+
+    async def next_piece(self) -> bytes:
+        """The next piece of the body, empty at its end. Raises ClientDisconnected."""
+        while not self._pieces:
+            if self.ended:
+                return b""
+            if self.gone:
+                raise ClientDisconnected()
+            await self._take()
+        piece = self._pieces.popleft()
+        if self._drained is not None and not self._drained.done():
+            self._drained.set_result(None)
+        return piece
+
+    async def until_gone(self) -> None:
+        """Return when the client has left; a body that nobody reads holds this up."""
+        from asyncio import get_running_loop
+
+        while not self.gone:
+            if self._pieces:
+                self._drained = get_running_loop().create_future()
+                await self._drained
+                self._drained = None
+            else:
+                await self._take()
+
+    async def _take(self) -> None:
+        """Receive one message, or wait until the one has come that somebody else receives."""
+        import asyncio
+
+        if self._receiving is not None:
+            await asyncio.wait([self._receiving])
+            return
+        self._receiving = asyncio.get_running_loop().create_future()
+        try:
+            self._note(await self._receive())
+        finally:
+            self._receiving.set_result(None)
+            self._receiving = None
+
+    def _note(self, message: Message) -> None:
+        if message["type"] == "http.disconnect":
+            self.gone = True
+            return
+        piece = message.get("body")
+        if piece and not self.ended:
+            self._pieces.append(bytes(piece))
+        if not message.get("more_body"):
+            self.ended = True
+
+
+class BodyStream(io.RawIOBase):
+    """The body as a file: reading waits for the client, and takes no more than it needs."""
+
+    def __init__(self, inbox: Inbox) -> None:
+        self._inbox = inbox
+        self._rest = memoryview(b"")
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: t.Any) -> int:
+        piece = self._piece(len(buffer))
+        buffer[: len(piece)] = piece
+        return len(piece)
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        """Up to `size` bytes, fewer only at the end; all of the body where it is negative."""
+        if size is None or size < 0:
+            return self.readall()
+        first = self._piece(size)
+        if len(first) == size or not first:
+            return bytes(first)
+        read = bytearray(first)
+        while len(read) < size and (piece := self._piece(size - len(read))):
+            read += piece
+        return bytes(read)
+
+    def readall(self) -> bytes:
+        read = bytearray()
+        while piece := self._piece(sys.maxsize):
+            read += piece
+        return bytes(read)
+
+    def readline(self, size: int | None = -1, /) -> bytes:
+        """A line with its end; up to `size` bytes of it where that is not negative."""
+        most = sys.maxsize if size is None or size < 0 else size
+        line = bytearray()
+        while len(line) < most and (piece := self._piece(most - len(line))):
+            end = bytes(piece).find(b"\n") + 1
+            if end:
+                self._rest = memoryview(bytes(piece[end:]) + bytes(self._rest))
+                line += piece[:end]
+                break
+            line += piece
+        return bytes(line)
+
+    def _piece(self, most: int) -> memoryview:
+        """What has come already, else the next that comes; empty at the end of the body."""
+        if not most:
+            return memoryview(b"")
+        piece = self._rest
+        if not piece:
+            inbox = self._inbox
+            if inbox.ended and not inbox._pieces:
+                return piece
+            piece = memoryview(await_(inbox.next_piece()))
+        self._rest = piece[most:]
+        return piece[:most]
