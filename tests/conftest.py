@@ -23,6 +23,9 @@ settings.load_profile("ci" if os.environ.get("CI") else "dev")
 
 FRAMEWORKS = ("erlen", "flask")
 
+#: How the test clients of this run carry requests, unless a test says otherwise.
+TRANSPORT = os.environ.get("ERLEN_TEST_TRANSPORT")
+
 
 def pop_leaked_contexts(package: str) -> list[str]:
     """Pop what a test left pushed in one of the frameworks, and name it."""
@@ -64,6 +67,8 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """Settings of the shell that runs the tests must not reach the applications under test."""
     for name in [n for n in os.environ if n.startswith(("FLASK_", "ERLEN_", "WERKZEUG_"))]:
         monkeypatch.delenv(name)
+    if TRANSPORT:
+        monkeypatch.setenv("ERLEN_TEST_TRANSPORT", TRANSPORT)
 
 
 @pytest.fixture

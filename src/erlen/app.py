@@ -48,7 +48,7 @@ if t.TYPE_CHECKING:
     from .blueprints import Blueprint
     from .engine.routing import Map
     from .templating import Environment
-    from .testing import FlaskClient, FlaskCliRunner
+    from .testing import AsyncFlaskClient, FlaskClient, FlaskCliRunner
 
 T_shell_context_processor = t.TypeVar(
     "T_shell_context_processor", bound="ft.ShellContextProcessorCallable"
@@ -60,7 +60,7 @@ Response.json_module = _json
 
 
 # Options of a route that are Erlen's, not Werkzeug's.
-_RULE_OPTIONS = frozenset({"inline", "timeout", "cancel_on_disconnect"})
+_RULE_OPTIONS = frozenset({"inline", "timeout", "cancel_on_disconnect", "on_socket"})
 
 
 def _make_timedelta(value: timedelta | int | None) -> timedelta | None:
@@ -494,11 +494,24 @@ class Erlen(Templates, Stages):
         dev.run_app(self, host, port, debug, load_dotenv, **options)
 
     def test_client(self, use_cookies: bool = True, **kwargs: t.Any) -> FlaskClient:
-        """A client that calls the application without a server."""
+        """A client that calls the application without a server.
+
+        `transport` is "wsgi" or "asgi"; other arguments go to `test_client_class`.
+        """
         from .testing import FlaskClient
 
         cls = self.test_client_class or FlaskClient
-        return cls(self, self.response_class, use_cookies=use_cookies, **kwargs)
+        transport = kwargs.pop("transport", None)
+        client = cls(self, self.response_class, use_cookies=use_cookies, **kwargs)
+        if transport is not None:
+            client.transport = transport
+        return client
+
+    def async_test_client(self, use_cookies: bool = True, **kwargs: t.Any) -> AsyncFlaskClient:
+        """A client for tests that are coroutine functions: over ASGI, on the test's own loop."""
+        from .testing import AsyncFlaskClient
+
+        return AsyncFlaskClient(self.test_client(use_cookies, **kwargs, transport="asgi"))
 
     def test_cli_runner(self, **kwargs: t.Any) -> FlaskCliRunner:
         """A runner that invokes the application's commands."""
