@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import platform
 import subprocess
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import datetime, timezone
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -19,19 +20,21 @@ RESULTS = ROOT / "benchmarks" / "results"
 
 @dataclass(frozen=True)
 class Gate:
-    """A ratio within one run, and the most that it may be."""
+    """A ratio within one run, and the most or the least that it may be."""
 
     name: str
     ratio: float
-    most: float
+    most: float = math.inf
+    least: float = 0.0
 
     @property
     def holds(self) -> bool:
-        return self.ratio <= self.most
+        return self.least <= self.ratio <= self.most
 
     def __str__(self) -> str:
         word = "pass" if self.holds else "FAIL"
-        return f"{word}  {self.name:28} {self.ratio:7.3f}   (at most {self.most:.2f})"
+        bound = f"at least {self.least:.2f}" if self.least else f"at most {self.most:.2f}"
+        return f"{word}  {self.name:28} {self.ratio:7.3f}   ({bound})"
 
 
 def processor() -> str:
@@ -80,9 +83,15 @@ def circumstances(distributions: Iterable[str]) -> dict[str, Any]:
     }
 
 
+def as_json(gate: Gate) -> dict[str, Any]:
+    """The gate with the one bound that it has."""
+    fields = {"name": gate.name, "ratio": gate.ratio, "holds": gate.holds}
+    return {**fields, "least": gate.least} if gate.least else {**fields, "most": gate.most}
+
+
 def write_result(path: Path, result: dict[str, Any], gates: Iterable[Gate]) -> None:
     """Write the result as JSON, with its gates."""
-    result["gates"] = [{**asdict(gate), "holds": gate.holds} for gate in gates]
+    result["gates"] = [as_json(gate) for gate in gates]
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
 

@@ -1,0 +1,1 @@
+"""Whole servers under load: one worker on one core, what asks it on another."""
