@@ -12,6 +12,7 @@ from functools import cache, update_wrapper
 
 import werkzeug.utils
 
+from .engine.streams import InContexts, is_async_iterable
 from .globals import _cv_app, _cv_request, current_app, request, request_ctx, session
 from .paths import get_root_path as get_root_path
 from .signals import message_flashed
@@ -24,6 +25,9 @@ if t.TYPE_CHECKING:
 
     from . import typing as ft
     from .wrappers import Response
+
+T = t.TypeVar("T")
+P = t.ParamSpec("P")
 
 _NO = frozenset({"0", "false", "no"})
 
@@ -252,25 +256,42 @@ def stream_with_context(
 ) -> t.Callable[[t.Iterator[t.AnyStr]], t.Iterator[t.AnyStr]]: ...
 
 
+@t.overload
 def stream_with_context(
-    generator_or_function: t.Iterator[t.AnyStr] | t.Callable[..., t.Iterator[t.AnyStr]],
-) -> t.Iterator[t.AnyStr] | t.Callable[[t.Iterator[t.AnyStr]], t.Iterator[t.AnyStr]]:
+    generator_or_function: t.AsyncIterable[T],
+) -> t.AsyncIterator[T]: ...
+
+
+@t.overload
+def stream_with_context(
+    generator_or_function: t.Callable[P, t.AsyncIterable[T]],
+) -> t.Callable[P, t.AsyncIterator[T]]: ...
+
+
+def stream_with_context(generator_or_function: t.Any) -> t.Any:
     """Keep the contexts of this request for a generator that runs after the view has returned.
 
     The contexts are pushed again around the generator, so teardown functions run twice: when the
     request ends and when the generator ends. As a decorator, the contexts are those of the call.
 
+    :param generator_or_function: an iterable, async iterable, or function that returns one
     :raises RuntimeError: outside of a request
     """
     source: t.Any = generator_or_function
     try:
-        items = iter(source)
+        return _keeping_contexts(source)
     except TypeError:
 
-        def start(*args: t.Any, **kwargs: t.Any) -> t.Iterator[t.AnyStr]:
-            return _stream_in(_contexts_to_keep(), iter(source(*args, **kwargs)))
+        def start(*args: t.Any, **kwargs: t.Any) -> t.Any:
+            return _keeping_contexts(source(*args, **kwargs))
 
         return update_wrapper(start, source)
+
+
+def _keeping_contexts(source: t.Any) -> t.Any:
+    if is_async_iterable(source) and not hasattr(source, "__iter__"):
+        return InContexts(_contexts_to_keep(), source.__aiter__())
+    items = iter(source)
     return _stream_in(_contexts_to_keep(), items)
 
 

@@ -16,6 +16,7 @@ from werkzeug.wrappers import Response as BaseResponse
 
 from ..globals import request
 from ..state import current
+from .streams import is_async_iterable
 
 if t.TYPE_CHECKING:
     from ..wrappers import Response
@@ -115,7 +116,7 @@ def _environ() -> t.Any:
 def make_response(app: t.Any, rv: t.Any) -> Response:
     """An instance of `app.response_class` from any of Flask's return types.
 
-    Raises TypeError for everything else, `None` included.
+    An async iterable is a body too. Raises TypeError for everything else, `None` included.
     """
     body, status, headers = _unpack(rv)
     cls = app.response_class
@@ -139,6 +140,8 @@ def make_response(app: t.Any, rv: t.Any) -> Response:
             raise TypeError(f"{error}\n{_refusal(body)}").with_traceback(
                 error.__traceback__
             ) from None
+    elif is_async_iterable(body):
+        return cls(body, status=status, headers=headers)  # type: ignore[no-any-return]
     else:
         raise TypeError(_refusal(body))
     if status is not None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typing as t
 
-from werkzeug.wrappers import Response
+from ..wrappers import Response
 
 if t.TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -15,10 +15,12 @@ if t.TYPE_CHECKING:
 class Answer:
     """A `start_response` that keeps what it is told (PEP 3333)."""
 
-    __slots__ = ("headers", "source", "status", "written")
+    __slots__ = ("body", "headers", "source", "status", "written")
 
     def __init__(self) -> None:
         self.status = ""
+        #: The body as WSGI has it.
+        self.body: t.Any = ()
         self.headers: list[tuple[str, str]] = []
         #: An asynchronous body, which the edge iterates itself.
         self.source: t.Any = None
@@ -53,24 +55,27 @@ class DirectAnswer(Answer):
 
     __slots__ = ()
 
-    def take(self, response: t.Any, environ: WSGIEnvironment) -> Iterable[bytes]:
-        """`response(environ, self)`, which leaves an asynchronous body to the edge and gives
-        a body that is at hand as a tuple."""
+    def take(self, response: t.Any, environ: WSGIEnvironment) -> DirectAnswer:
+        """Call the response, but leave an asynchronous body to the edge, and a body that is at
+        hand in one piece."""
         cls = response.__class__
         if any(getattr(cls, name) is not getattr(Response, name) for name in _SENDERS):
-            return response(environ, self)  # type: ignore[no-any-return]
-        if hasattr(response.response, "__aiter__"):
+            self.body = response(environ, self)
+        elif hasattr(response.response, "__aiter__"):
             self(response.status, response.get_wsgi_headers(environ).to_wsgi_list())
             if _has_body(response, environ):
                 self.source = response.response
-            return Closing((), response.close)
-        if response.is_sequence and not response.direct_passthrough:
+            self.body = Closing((), response.close)
+        elif response.is_sequence and not response.direct_passthrough:
             self(response.status, response.get_wsgi_headers(environ).to_wsgi_list())
             body = b"".join(response.iter_encoded()) if _has_body(response, environ) else b""
             if response._on_close or hasattr(response.response, "close"):
-                return Closing((body,), response.close)
-            return (body,)
-        return response(environ, self)  # type: ignore[no-any-return]
+                self.body = Closing((body,), response.close)
+            else:
+                self.body = (body,)
+        else:
+            self.body = response(environ, self)
+        return self
 
 
 _SENDERS = ("__call__", "get_wsgi_response", "get_app_iter", "iter_encoded")

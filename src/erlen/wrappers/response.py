@@ -9,6 +9,7 @@ from werkzeug.utils import get_content_type
 from werkzeug.wrappers import Response as _Response
 
 from ..engine.internals import headers_of, pairs_of
+from ..engine.streams import is_async_iterable, iterate
 from ..state import current_application
 from .fields import with_short_blanks
 from .lazy import are_as_defined, as_they_are, lazy
@@ -109,6 +110,27 @@ class Response(_Response):
         if isinstance(value, str) and not value.isprintable():
             raise ValueError(f"The status has a control character: {value!r}")
         self._status, self._status_code = self._clean_status(value)
+
+    def let_sync_code_iterate(self) -> None:
+        """Give an asynchronous body an iterator for sync code; `async for` still goes over it."""
+        body: t.Any = self.response
+        if is_async_iterable(body) and not hasattr(body, "__iter__"):
+            self.response = iterate(body)
+
+    def iter_encoded(self) -> t.Iterator[bytes]:
+        """Iterate over the body as bytes, be it synchronous or not."""
+        self.let_sync_code_iterate()
+        return super().iter_encoded()
+
+    def make_sequence(self) -> None:
+        """Read the body to its end and keep it as a list of bytes."""
+        self.let_sync_code_iterate()
+        super().make_sequence()
+
+    def close(self) -> None:
+        """Close the body, iterated over or not, then call the functions of `call_on_close`."""
+        self.let_sync_code_iterate()
+        super().close()
 
     def make_conditional(
         self,

@@ -1,0 +1,378 @@
+"""Async iterators that somebody else than their own task steps.
+
+- :func:`iterate` gives sync code an iterator over them: for WSGI, and for ``response.get_data()``;
+- :class:`Pump` lets a consumer leave a step waiting, and come back to it;
+- :class:`InContexts` steps one with contexts pushed that nobody else sees.
+
+Nothing here runs ahead: a step begins when its item is asked for.
+"""
+
+from __future__ import annotations
+
+import sys
+import typing as t
+from contextlib import ExitStack
+
+from ..state import current
+from . import bridge
+from .bridge import await_, run
+
+if t.TYPE_CHECKING:
+    import asyncio
+    from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterator
+
+T = t.TypeVar("T")
+
+#: What a pump answers after the last item.
+END: t.Any = object()
+
+
+def is_async_iterable(obj: object) -> bool:
+    """Whether ``async for`` goes over ``obj``."""
+    return hasattr(type(obj), "__aiter__")
+
+
+async def close_async(source: object) -> None:
+    """Await ``source.aclose()`` where there is one."""
+    close = getattr(source, "aclose", None)
+    if close is not None:
+        await close()
+
+
+def iterate(source: AsyncIterable[T]) -> Steps[T]:
+    """An iterator over an async iterable, for sync code; close it if you leave it before its end.
+
+    All steps run in one task on one event loop: one that runs already where there is one (under
+    ASGI), else one that is kept for this iterator until it ends or is closed.
+    """
+    return Steps(source)
+
+
+class Steps(t.Generic[T]):
+    """What :func:`iterate` returns; ``async for`` over it goes over its source directly."""
+
+    def __init__(self, source: AsyncIterable[T]) -> None:
+        self._source = source
+        self._stepper: _OnKeptLoop | _OnRunningLoop | None = None
+        self._is_done = False
+
+    def __iter__(self) -> Iterator[T]:
+        return self
+
+    def __next__(self) -> T:
+        if self._is_done:
+            raise StopIteration
+        if self._stepper is None:
+            kind = _OnRunningLoop if _waits_on_running_loop() else _OnKeptLoop
+            self._stepper = kind(self._source)
+        try:
+            item = self._stepper.next()
+        except BaseException:
+            self.close()
+            raise
+        if item is END:
+            self.close()
+            raise StopIteration
+        return t.cast("T", item)
+
+    def close(self) -> None:
+        """Close the source, after which there is no further item."""
+        if self._is_done:
+            return
+        self._is_done = True
+        if self._stepper is not None:
+            self._stepper.close()
+        elif hasattr(self._source, "aclose"):
+            await_(close_async(self._source))
+
+    def __aiter__(self) -> AsyncIterator[T]:
+        self._is_done = True  # it is handed over: closing is the async consumer's part
+        return self._source.__aiter__()
+
+    def __del__(self) -> None:
+        # Left before its end and not closed, as a test client may do.
+        if not self._is_done and self._stepper is not None:
+            self._is_done = True
+            self._stepper.abandon()
+
+
+def _waits_on_running_loop() -> bool:
+    """Whether `await_` would wait on a loop that somebody else runs."""
+    greenlet = bridge._getcurrent and bridge._getcurrent()
+    if getattr(greenlet, "_erlen_bridge", False):
+        return True
+    if _is_on_running_loop():
+        raise RuntimeError(
+            "Sync code called from a coroutine cannot iterate over an async iterable: the event"
+            " loop of this thread is running and would stand still. Use 'async for' instead."
+        )
+    return getattr(bridge._of_thread, "home", None) is not None
+
+
+def _is_on_running_loop() -> bool:
+    running = getattr(sys.modules.get("asyncio"), "_get_running_loop", None)
+    return running is not None and running() is not None
+
+
+class Pump:
+    """Steps an async iterator in a task of its own, each time when it is asked to.
+
+    As all steps run in one task, the iterator may hold a time-out or a task group open from one
+    item to the next; and a consumer can stop waiting for an item without cancelling the step.
+    """
+
+    def __init__(
+        self,
+        source: AsyncIterable[t.Any],
+        loop: asyncio.AbstractEventLoop,
+        start: Callable[[t.Any], asyncio.Task[None]] | None = None,
+        before_step: Callable[[], None] | None = None,
+    ) -> None:
+        self._loop = loop
+        self._asked = loop.create_future()
+        self._is_closing = False
+        self._before_step = before_step
+        work = self._work(source)
+        self.task: asyncio.Task[None] = start(work) if start else loop.create_task(work)
+
+    def ask(self) -> asyncio.Future[t.Any]:
+        """Have the next step made; the future gets its item, its error, or `END`.
+
+        Raises RuntimeError while the step before is being made, and if the loop has meanwhile
+        ended the task.
+        """
+        if self._asked.done():
+            raise RuntimeError("The stream is already waiting for its next item.")
+        if self.task.done():
+            raise RuntimeError("The stream ended together with the event loop that it ran on.")
+        reply = self._loop.create_future()
+        self._asked.set_result(reply)
+        return reply
+
+    async def _work(self, source: AsyncIterable[t.Any]) -> None:
+        items: AsyncIterator[t.Any] | None = None
+        try:
+            while (reply := await self._asked) is not None:
+                self._asked = self._loop.create_future()
+                if self._before_step is not None:
+                    self._before_step()
+                try:
+                    if items is None:
+                        items = source.__aiter__()
+                    item = await items.__anext__()
+                except BaseException as error:
+                    if self._is_closing:
+                        reply.cancel()
+                        raise
+                    if isinstance(error, StopAsyncIteration):
+                        item = END
+                    elif reply.done():
+                        raise
+                    else:  # raised again by whoever asked
+                        reply.set_exception(error)
+                        return
+                if not reply.done():
+                    reply.set_result(item)
+                if self._is_closing or item is END:
+                    return
+        finally:
+            if items is not None:
+                await close_async(items)
+            if items is not source:
+                await close_async(source)
+
+    def stop(self) -> None:
+        """Have the iterator closed, and a step that waits cancelled; wait for `task` then."""
+        if self._is_closing or self.task.done():
+            return
+        self._is_closing = True
+        if self._asked.done():
+            self.task.cancel()
+        else:
+            self._asked.set_result(None)
+
+    async def aclose(self) -> None:
+        """Close the iterator and wait until that is done. Raises what its clean-up raises."""
+        from asyncio import wait
+
+        self.stop()
+        if not self.task.done():
+            await wait([self.task])
+        self.check()
+
+    def check(self) -> None:
+        """Raise the error of the iterator's clean-up, if there was one."""
+        if self.task.done() and not self.task.cancelled():
+            error = self.task.exception()
+            if error is not None:
+                raise error
+
+
+def _loops_of_thread() -> bridge._ThreadLoops:
+    loops: bridge._ThreadLoops | None = getattr(bridge._of_thread, "loops", None)
+    if loops is None:
+        loops = bridge._of_thread.loops = bridge._ThreadLoops()
+    return loops
+
+
+class _OnKeptLoop:
+    """A pump on a loop that no other call gets meanwhile."""
+
+    def __init__(self, source: AsyncIterable[t.Any]) -> None:
+        self.kept = kept = _loops_of_thread().take()
+        self.pump = Pump(source, kept.loop, self._start, self._before_step)
+
+    def _start(self, work: t.Any) -> asyncio.Task[None]:
+        kept = self.kept
+        kept.has_spawned = False
+        kept.loop.set_task_factory(kept.factory)
+        return t.cast("asyncio.Task[None]", kept.new_task(kept._supervise(work), loop=kept.loop))
+
+    def _before_step(self) -> None:
+        # The loop sets its own hook each time when it goes on.
+        sys.set_asyncgen_hooks(firstiter=self.kept._note_generator)
+
+    def next(self) -> t.Any:
+        return self._run(self.pump.ask())
+
+    def close(self) -> None:
+        try:
+            if not self.pump.task.done():
+                self.pump.stop()
+                self._run_task()
+            self.pump.check()
+        finally:
+            _loops_of_thread().give_back(self.kept)
+
+    def _run(self, reply: asyncio.Future[t.Any]) -> t.Any:
+        try:
+            return self.kept.loop.run_until_complete(reply)
+        except BaseException:
+            # An interrupt can break off the loop itself, with the task still waiting.
+            if not reply.done():
+                reply.cancel()
+                self.kept._abort(self.pump.task)
+            raise
+
+    def _run_task(self) -> None:
+        from asyncio import CancelledError
+
+        try:
+            self.kept.loop.run_until_complete(self.pump.task)
+        except CancelledError:
+            pass
+        except BaseException:
+            if not self.pump.task.done():
+                self.kept._abort(self.pump.task)
+            raise
+
+    def abandon(self) -> None:
+        if not _is_on_running_loop():
+            self.close()
+            return
+        # A loop cannot run inside another one, but on any thread.
+        from threading import Thread
+
+        Thread(target=self.close, name="erlen-stream-end", daemon=True).start()
+
+
+class _OnRunningLoop:
+    """A pump on the loop that `await_` waits on here."""
+
+    def __init__(self, source: AsyncIterable[t.Any]) -> None:
+        self.source = source
+        self.pump: Pump | None = None
+
+    def next(self) -> t.Any:
+        return await_(self._step())
+
+    async def _step(self) -> t.Any:
+        if self.pump is None:
+            from asyncio import get_running_loop
+
+            self.pump = Pump(self.source, get_running_loop())
+        return await self.pump.ask()
+
+    def close(self) -> None:
+        if self.pump is not None:
+            await_(self.pump.aclose())
+
+    def abandon(self) -> None:
+        if self.pump is not None and not self.pump._loop.is_closed():
+            self.pump._loop.call_soon_threadsafe(self.pump.stop)
+
+
+class InContexts(t.Generic[T]):
+    """An async iterator each step of which sees contexts that are pushed for it alone.
+
+    The contexts are pushed with the first step and popped with the last one or by `aclose`; between
+    steps whatever was current before is current again, so that streams can take turns. Sync code in
+    a step may use :func:`await_`.
+
+    :param contexts: context managers, the outermost first
+    """
+
+    def __init__(
+        self, contexts: tuple[t.ContextManager[t.Any], ...], items: AsyncIterator[T]
+    ) -> None:
+        self._contexts = contexts
+        self._items = items
+        self._pushed = ExitStack()
+        self._inside: t.Any = None
+        self._is_done = False
+
+    def __aiter__(self) -> InContexts[T]:
+        return self
+
+    async def __anext__(self) -> T:
+        if self._is_done:
+            raise StopAsyncIteration
+        return await run(self._step)
+
+    async def aclose(self) -> None:
+        """Close the iterator inside of the contexts, then pop them."""
+        if self._is_done:
+            return
+        self._is_done = True
+        if self._inside is None:
+            await close_async(self._items)
+        else:
+            await run(self._leave, GeneratorExit())
+
+    def _step(self) -> T:
+        outside = current.get()
+        try:
+            if self._inside is None:
+                self._enter()
+            else:
+                current.set(self._inside)
+            try:
+                return await_(self._items.__anext__())
+            except BaseException as error:
+                self._is_done = True
+                self._exit(None if isinstance(error, StopAsyncIteration) else error)
+                raise
+        finally:
+            self._inside = current.get()
+            current.set(outside)
+
+    def _enter(self) -> None:
+        try:
+            for context in self._contexts:
+                self._pushed.enter_context(context)
+        except BaseException as error:
+            self._is_done = True
+            self._exit(error)
+            raise
+        self._pushed.callback(lambda: await_(close_async(self._items)))
+
+    def _leave(self, error: BaseException) -> None:
+        outside = current.get()
+        current.set(self._inside)
+        try:
+            self._exit(error)
+        finally:
+            current.set(outside)
+
+    def _exit(self, error: BaseException | None) -> None:
+        self._pushed.__exit__(type(error) if error else None, error, None)
