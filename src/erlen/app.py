@@ -49,6 +49,7 @@ if t.TYPE_CHECKING:
     from .engine.routing import Map
     from .templating import Environment
     from .testing import AsyncFlaskClient, FlaskClient, FlaskCliRunner
+    from .websockets import Websocket
 
 T_shell_context_processor = t.TypeVar(
     "T_shell_context_processor", bound="ft.ShellContextProcessorCallable"
@@ -130,6 +131,7 @@ class Erlen(Templates, Stages):
     session_interface: SessionInterface = SecureCookieSessionInterface()
     #: Options of the Jinja environment; without effect once `jinja_env` is made.
     jinja_options: dict[str, t.Any] = {}
+    websocket_class: type[Websocket]
     test_client_class: type[FlaskClient] | None = None
     test_cli_runner_class: type[FlaskCliRunner] | None = None
 
@@ -141,6 +143,7 @@ class Erlen(Templates, Stages):
         jinja_environment = _Imported(".templating", "Environment")
         url_map_class = _Imported(".engine.routing", "Map")
         url_rule_class = _Imported("werkzeug.routing", "Rule")
+        websocket_class = _Imported(".websockets", "Websocket")
 
     testing = ConfigAttribute[bool]("TESTING")
     secret_key = ConfigAttribute[str | bytes | None]("SECRET_KEY")

@@ -12,7 +12,9 @@ from functools import update_wrapper
 from .scaffold import (
     Scaffold,
     T_after_request,
+    T_after_websocket,
     T_before_request,
+    T_before_websocket,
     T_error_handler,
     T_teardown,
     T_template_context_processor,
@@ -224,6 +226,9 @@ class Blueprint(Scaffold):
             (self.before_request_funcs, app.before_request_funcs),
             (self.after_request_funcs, app.after_request_funcs),
             (self.teardown_request_funcs, app.teardown_request_funcs),
+            (self.before_websocket_funcs, app.before_websocket_funcs),
+            (self.after_websocket_funcs, app.after_websocket_funcs),
+            (self.teardown_websocket_funcs, app.teardown_websocket_funcs),
             (self.url_default_functions, app.url_default_functions),
             (self.url_value_preprocessors, app.url_value_preprocessors),
             (self.template_context_processors, app.template_context_processors),
@@ -348,6 +353,21 @@ class Blueprint(Scaffold):
     def teardown_app_request(self, f: T_teardown) -> T_teardown:
         """`teardown_request` for every request of the application."""
         return t.cast("T_teardown", self._for_all("teardown_request_funcs", f))
+
+    @setupmethod
+    def before_app_websocket(self, f: T_before_websocket) -> T_before_websocket:
+        """`before_websocket` for every WebSocket of the application."""
+        return t.cast("T_before_websocket", self._for_all("before_websocket_funcs", f))
+
+    @setupmethod
+    def after_app_websocket(self, f: T_after_websocket) -> T_after_websocket:
+        """`after_websocket` for every WebSocket of the application."""
+        return t.cast("T_after_websocket", self._for_all("after_websocket_funcs", f))
+
+    @setupmethod
+    def teardown_app_websocket(self, f: T_teardown) -> T_teardown:
+        """`teardown_websocket` for every WebSocket of the application."""
+        return t.cast("T_teardown", self._for_all("teardown_websocket_funcs", f))
 
     @setupmethod
     def app_context_processor(

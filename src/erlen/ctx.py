@@ -14,6 +14,7 @@ from functools import wraps
 
 from werkzeug.exceptions import HTTPException
 
+from .engine.bridge import is_coroutine_function, run
 from .signals import appcontext_popped, appcontext_pushed, appcontext_tearing_down
 from .state import NO_APP, NOTHING, current, current_application
 from .wrappers import lazy
@@ -115,6 +116,55 @@ def _carrying(context: RequestContext, f: t.Callable[..., t.Any]) -> t.Callable[
 def has_request_context() -> bool:
     """Whether a request is being handled here."""
     return current.get()[1] is not None
+
+
+def has_websocket_context() -> bool:
+    """Whether a WebSocket is being handled here."""
+    ctx = current.get()[1]
+    return ctx is not None and ctx.websocket is not None
+
+
+def after_this_websocket(f: ft.AfterWebsocketCallable) -> ft.AfterWebsocketCallable:
+    """Call a function when this very WebSocket's view has ended, as `after_websocket` would.
+
+    Raises RuntimeError outside of a WebSocket.
+    """
+    _websocket_here("after_this_websocket")._after_websocket_functions.append(f)
+    return f
+
+
+def copy_current_websocket_context(f: F) -> F:
+    """Let a function run elsewhere (a task, a thread) with a copy of this WebSocket's context.
+
+    The copy is made now. Raises RuntimeError outside of a WebSocket.
+    """
+    context = _websocket_here("copy_current_websocket_context").copy()
+    if is_coroutine_function(f):
+        return t.cast("F", _carrying_coroutine(context, f))
+    return t.cast("F", _carrying(context, f))
+
+
+def _websocket_here(user: str) -> RequestContext:
+    if not has_websocket_context():
+        raise RuntimeError(
+            f"'{user}' can only be used when a websocket context is active, such as in the"
+            " view of a WebSocket."
+        )
+    return _here(user)
+
+
+def _carrying_coroutine(
+    context: RequestContext, f: t.Callable[..., t.Awaitable[t.Any]]
+) -> t.Callable[..., t.Awaitable[t.Any]]:
+    @wraps(f)
+    async def call(*args: t.Any, **kwargs: t.Any) -> t.Any:
+        await run(context.push)
+        try:
+            return await f(*args, **kwargs)
+        finally:
+            await run(context.pop, sys.exc_info()[1])
+
+    return call
 
 
 def has_app_context() -> bool:
@@ -278,6 +328,10 @@ class RequestContext:
             return []
 
         @lazy
+        def _after_websocket_functions(self):
+            return []
+
+        @lazy
         def _cv_tokens(self):
             """What `pop` needs of each push: the request context below, the application context
             that the push brought (`None`, or implied), and the application context below."""
@@ -296,9 +350,12 @@ class RequestContext:
         _token: t.Any
         _session: SessionMixin | None
         _after_request_functions: list[ft.AfterRequestCallable[t.Any]]
+        _after_websocket_functions: list[ft.AfterWebsocketCallable]
         url_adapter: MapAdapter | None
 
     flashes: list[tuple[str, str]] | None = None
+    #: What the proxy `websocket` stands for; `None` where the request is no WebSocket.
+    websocket: t.Any = None
     # A context that was pushed before does not stand for its application context again.
     _is_new = True
 
@@ -367,12 +424,15 @@ class RequestContext:
             if outermost:
                 if exc is _sentinel:
                     error = sys.exc_info()[1]
-                self.app.do_teardown_request(error)
+                self._tear_down(error)
                 close = getattr(self.request, "close", None)
                 if close is not None:
                     close()
         finally:
             self._let_go(error, outermost)
+
+    def _tear_down(self, error: BaseException | None) -> None:
+        self.app.do_teardown_request(error)
 
     def _let_go(self, error: BaseException | None, outermost: bool) -> None:
         app_ctx, found = current.get()

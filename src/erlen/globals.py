@@ -11,7 +11,7 @@ from operator import attrgetter
 
 from werkzeug.local import LocalProxy
 
-from .state import NO_APP, Current, _no_app_msg, _no_req_msg, current
+from .state import NO_APP, Current, _no_app_msg, _no_req_msg, _no_websocket_msg, current
 
 if t.TYPE_CHECKING:
     from contextvars import Token
@@ -19,6 +19,7 @@ if t.TYPE_CHECKING:
     from .app import Erlen
     from .ctx import AppContext, RequestContext, _AppCtxGlobals
     from .sessions import SessionMixin
+    from .websockets import Websocket
     from .wrappers import Request
 
 
@@ -67,6 +68,14 @@ def _session() -> t.Any:
     if ctx is None:
         raise RuntimeError(_no_req_msg)
     return ctx.session
+
+
+def _websocket() -> t.Any:
+    ctx = current.get()[1]
+    socket = None if ctx is None else ctx.websocket
+    if socket is None:
+        raise RuntimeError(_no_websocket_msg)
+    return socket
 
 
 def _direct(find: t.Callable[[], t.Any], **more: t.Any) -> t.Any:
@@ -208,6 +217,7 @@ session: SessionMixin = _direct(
     __setitem__=lambda self, key, value: _session().__setitem__(key, value),
     __contains__=lambda self, key: key in _session(),
 )
+websocket: Websocket = _direct(_websocket)
 
 __all__ = [
     "_no_app_msg",
@@ -220,4 +230,5 @@ __all__ = [
     "request",
     "request_ctx",
     "session",
+    "websocket",
 ]

@@ -45,6 +45,9 @@ T_url_value_preprocessor = t.TypeVar(
     "T_url_value_preprocessor", bound="ft.URLValuePreprocessorCallable"
 )
 T_route = t.TypeVar("T_route", bound="ft.RouteCallable")
+T_websocket = t.TypeVar("T_websocket", bound="ft.WebsocketCallable")
+T_before_websocket = t.TypeVar("T_before_websocket", bound="ft.BeforeWebsocketCallable")
+T_after_websocket = t.TypeVar("T_after_websocket", bound="ft.AfterWebsocketCallable")
 
 _sentinel: t.Any = object()
 
@@ -52,6 +55,9 @@ _AROUND_VIEWS = (
     "before_request_funcs",
     "after_request_funcs",
     "teardown_request_funcs",
+    "before_websocket_funcs",
+    "after_websocket_funcs",
+    "teardown_websocket_funcs",
     "url_value_preprocessors",
 )
 _ELSEWHERE = ("url_default_functions", "template_context_processors")
@@ -104,6 +110,9 @@ class Scaffold:
     before_request_funcs: dict[ft.AppOrBlueprintKey, list[ft.BeforeRequestCallable]]
     after_request_funcs: dict[ft.AppOrBlueprintKey, list[ft.AfterRequestCallable[t.Any]]]
     teardown_request_funcs: dict[ft.AppOrBlueprintKey, list[ft.TeardownCallable]]
+    before_websocket_funcs: dict[ft.AppOrBlueprintKey, list[ft.BeforeWebsocketCallable]]
+    after_websocket_funcs: dict[ft.AppOrBlueprintKey, list[ft.AfterWebsocketCallable]]
+    teardown_websocket_funcs: dict[ft.AppOrBlueprintKey, list[ft.TeardownCallable]]
     url_value_preprocessors: dict[ft.AppOrBlueprintKey, list[ft.URLValuePreprocessorCallable]]
     url_default_functions: dict[ft.AppOrBlueprintKey, list[ft.URLDefaultCallable]]
     template_context_processors: dict[
@@ -291,6 +300,40 @@ class Scaffold:
         self.view_functions[endpoint] = view
         return view
 
+    @setupmethod
+    def websocket(self, rule: str, **options: t.Any) -> t.Callable[[T_websocket], T_websocket]:
+        """Decorate the view of a WebSocket; options as for `add_websocket`."""
+        named = options.pop("endpoint", None)
+
+        def register(view: T_websocket) -> T_websocket:
+            self.add_websocket(rule, named, view, **options)
+            return view
+
+        return register
+
+    @setupmethod
+    def add_websocket(
+        self,
+        rule: str,
+        endpoint: str | None = None,
+        view_func: ft.WebsocketCallable | None = None,
+        **options: t.Any,
+    ) -> None:
+        """Connect a URL rule with an endpoint and the view of its WebSockets.
+
+        Options go to `werkzeug.routing.Rule`, but for `cancel_on_disconnect`: whether a view that
+        waits for something else than its socket is cancelled when the client leaves (it is,
+        unless told otherwise).
+        """
+        options.update(websocket=True, methods=["GET"], on_socket=True)
+        self.add_url_rule(
+            rule,
+            endpoint,
+            t.cast("ft.RouteCallable | None", view_func),
+            provide_automatic_options=False,
+            **options,
+        )
+
     # Functions around views
 
     @setupmethod
@@ -309,6 +352,26 @@ class Scaffold:
     def teardown_request(self, f: T_teardown) -> T_teardown:
         """Run a function when the context of a request is popped, with the error or `None`."""
         _append(self.teardown_request_funcs, f)
+        return f
+
+    @setupmethod
+    def before_websocket(self, f: T_before_websocket) -> T_before_websocket:
+        """Run a function before each WebSocket's view; what it returns, if not `None`, is the
+        answer, which refuses the connection."""
+        _append(self.before_websocket_funcs, f)
+        return f
+
+    @setupmethod
+    def after_websocket(self, f: T_after_websocket) -> T_after_websocket:
+        """Run a function when a WebSocket's view has ended, on the response that refuses it, or
+        on `None`; it returns the response."""
+        _append(self.after_websocket_funcs, f)
+        return f
+
+    @setupmethod
+    def teardown_websocket(self, f: T_teardown) -> T_teardown:
+        """Run a function when the context of a WebSocket is popped, with the error or `None`."""
+        _append(self.teardown_websocket_funcs, f)
         return f
 
     @setupmethod

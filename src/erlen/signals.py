@@ -1,4 +1,4 @@
-"""The ten signals that an application sends; the sender is always the application object."""
+"""The signals that an application sends; the sender is always the application object."""
 
 from __future__ import annotations
 
@@ -50,6 +50,12 @@ request_started = _life("request-started")
 request_finished = _life("request-finished")
 request_tearing_down = _life("request-tearing-down")
 got_request_exception = _signals.signal("got-request-exception")
+
+# sent with: nothing / response / exc / exception
+websocket_started = _signals.signal("websocket-started")
+websocket_finished = _signals.signal("websocket-finished")
+websocket_tearing_down = _signals.signal("websocket-tearing-down")
+got_websocket_exception = _signals.signal("got-websocket-exception")
 
 # sent with: template, context
 before_render_template = _signals.signal("before-render-template")

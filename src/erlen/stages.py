@@ -129,7 +129,14 @@ class Stages(Scaffold):
         return AppContext(self)  # type: ignore[arg-type]
 
     def request_context(self, environ: WSGIEnvironment) -> RequestContext:
+        @lazy
+        def websocket_threads(self):
+            """The threads of WebSockets whose views are plain functions, one each
+            (`WEBSOCKET_THREADS`)."""
+            return Threads(self.config.get("WEBSOCKET_THREADS", 100), "erlen-websocket")
+
         """The context of a request, from its WSGI environ; `wsgi_app` pushes it."""
+        websocket_threads: Threads
         return RequestContext(self, environ)  # type: ignore[arg-type]
 
     def test_request_context(self, *args: t.Any, **kwargs: t.Any) -> RequestContext:

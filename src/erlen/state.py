@@ -32,6 +32,14 @@ information about how to avoid this problem.\
 """
 
 
+_no_websocket_msg = """\
+Working outside of websocket context.
+
+This typically means that you attempted to use functionality that needed
+an open WebSocket, which only the views and hooks of 'app.websocket' have.\
+"""
+
+
 class _NoApp:
     """In the first place of the pair: there is a request, but its application was popped."""
 

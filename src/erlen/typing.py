@@ -80,6 +80,20 @@ ErrorHandlerCallable = (
     t.Callable[[t.Any], ResponseReturnValue] | t.Callable[[t.Any], t.Awaitable[ResponseReturnValue]]
 )
 
+# -- WebSockets ---------------------------------------------------------------------------------
+
+WebsocketCallable = (
+    t.Callable[..., ResponseReturnValue | None]
+    | t.Callable[..., t.Awaitable[ResponseReturnValue | None]]
+)
+
+BeforeWebsocketCallable = BeforeRequestCallable
+
+AfterWebsocketCallable = (
+    t.Callable[[t.Any], ResponseReturnValue | None]
+    | t.Callable[[t.Any], t.Awaitable[ResponseReturnValue | None]]
+)
+
 # -- URLs, templates, shell ---------------------------------------------------------------------
 
 URLDefaultCallable = t.Callable[[str, dict[str, t.Any]], None]

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import typing as t
 
+from werkzeug.exceptions import NotImplemented as NotImplementedByServer
+
 from . import pipeline
 from .bridge import is_coroutine_function
 from .internals import is_outdated
@@ -92,6 +94,9 @@ WATCHED = (
     "before_request_funcs",
     "after_request_funcs",
     "teardown_request_funcs",
+    "before_websocket_funcs",
+    "after_websocket_funcs",
+    "teardown_websocket_funcs",
     "url_value_preprocessors",
 )
 
@@ -232,7 +237,8 @@ def _compile_plan(program: Program, rule: Rule | None) -> Plan:
     view = app.view_functions.get(endpoint)
     if view is not None:
         plan.sources.append(("view", None, view))
-        plan.view = _ready(program, view)
+        on_socket = getattr(rule, "on_socket", False)
+        plan.view = _refuse_socket if on_socket else _ready(program, view)
         plan.native = place(view, rule, app)
         plan.cancels = bool(
             getattr(rule, "cancel_on_disconnect", None) or app.config.get("CANCEL_ON_DISCONNECT")
@@ -262,6 +268,11 @@ def _compile_plan(program: Program, rule: Rule | None) -> Plan:
         not plan.after and program.late_session and program.overridden.isdisjoint(_AFTER_STAGES)
     )
     return plan
+
+
+def _refuse_socket(**values: t.Any) -> t.NoReturn:
+    """The view of a WebSocket, where a WSGI server asks for it."""
+    raise NotImplementedByServer("WebSockets need an ASGI server.")
 
 
 def _ready(program: Program, function: t.Callable[..., t.Any]) -> t.Callable[..., t.Any]:

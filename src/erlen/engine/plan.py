@@ -107,6 +107,7 @@ class Program:
         "wraps_wsgi",
     )
 
+        "sockets",
     # Stages, in the signatures of `pipeline`; set by `compile`.
     full_dispatch: t.Callable[..., Response]
     preprocess: Function
@@ -149,6 +150,8 @@ class Program:
         self.hosts: set[str] = set()
         #: Built-in contexts, types and matching.
         self.plain_context = False
+        #: Plans of WebSockets (see `sockets`), by the id of the rule.
+        self.sockets: dict[int, t.Any] = {}
         self.plain_response = False
         #: Whether nobody can tell that the session is opened at its first use.
         self.late_session = False

@@ -1,0 +1,122 @@
+"""What is decided once about the WebSockets of a rule."""
+
+from __future__ import annotations
+
+import inspect
+import typing as t
+
+from .compile import _names, _ready
+from .placement import _waits
+
+if t.TYPE_CHECKING:
+    from werkzeug.routing import Rule
+
+    from .plan import Function, Program
+
+#: A parameter without an annotation gets the socket if it has one of these names.
+_NAMES_OF_SOCKET = frozenset({"socket", "websocket", "ws"})
+_BY_KEYWORD = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+
+
+class SocketPlan:
+    """The steps of a WebSocket's life, each list flattened over its blueprints."""
+
+    __slots__ = (
+        "after",
+        "before",
+        "cancels",
+        "native",
+        "parameter",
+        "rule",
+        "teardown",
+        "url_values",
+        "view",
+    )
+
+    def __init__(self, program: Program, rule: Rule | None) -> None:
+        app = program.app
+        blueprints = _names(None if rule is None else rule.endpoint)
+        inward = (None, *reversed(blueprints))
+        outward = (*blueprints, None)
+
+        def ready(registry: t.Any, names: t.Iterable[str | None], step: int) -> tuple[t.Any, ...]:
+            return tuple(
+                _ready(program, function)
+                for name in names
+                for function in (registry.get(name) or ())[::step]
+            )
+
+        self.rule = rule
+        self.url_values: tuple[Function, ...] = tuple(
+            function for name in inward for function in app.url_value_preprocessors.get(name) or ()
+        )
+        self.before = ready(app.before_websocket_funcs, inward, 1)
+        self.after = ready(app.after_websocket_funcs, outward, -1)
+        self.teardown = ready(app.teardown_websocket_funcs, outward, -1)
+        view = None if rule is None else app.view_functions.get(rule.endpoint)
+        self.view: Function | None = None
+        #: Name of the view's parameter that gets the socket.
+        self.parameter: str | None = None
+        #: Whether the view is a coroutine function; any other runs on a thread of its own.
+        self.native = True
+        if view is not None:
+            self.view = _ready(program, view)
+            self.parameter = parameter_for_socket(view, t.cast("Rule", rule).arguments)
+            cls = getattr(view, "view_class", None)
+            self.native = _waits(view if cls is None else cls.dispatch_request)
+        wish = getattr(rule, "cancel_on_disconnect", None)
+        #: Whether the view is cancelled when the client leaves.
+        self.cancels = wish is None or bool(wish)
+
+
+def socket_plan(program: Program, rule: Rule | None) -> SocketPlan:
+    """The plan for a rule, or for WebSockets that match none."""
+    plan: SocketPlan | None = program.sockets.get(id(rule))
+    if plan is None:
+        # The plan holds its rule, so that the id stays the rule's.
+        plan = program.sockets[id(rule)] = SocketPlan(program, rule)
+    return plan
+
+
+def parameter_for_socket(view: t.Any, variables: t.Container[str]) -> str | None:
+    """The parameter that gets the socket: annotated as one, else named as one and required.
+
+    An annotation counts also behind decorators, a name does not: the decorator may fill it.
+    Never a variable of the URL.
+    """
+    try:
+        outer = inspect.signature(view, follow_wrapped=False).parameters
+        inner = inspect.signature(view).parameters
+    except (TypeError, ValueError):  # it has no signature to be read
+        return None
+    takes_any = any(p.kind is inspect.Parameter.VAR_KEYWORD for p in outer.values())
+    for name, parameter in inner.items():
+        if parameter.kind in _BY_KEYWORD and name not in variables:
+            if (takes_any or name in outer) and _is_annotated(parameter, view):
+                return name
+    for name, parameter in outer.items():
+        if (
+            name in _NAMES_OF_SOCKET
+            and name not in variables
+            and parameter.kind in _BY_KEYWORD
+            and parameter.annotation is inspect.Parameter.empty
+            and parameter.default is inspect.Parameter.empty
+        ):
+            return name
+    return None
+
+
+def _is_annotated(parameter: inspect.Parameter, view: t.Any) -> bool:
+    """Whether a parameter is annotated with a class of sockets, also as a string."""
+    from ..websockets.handshake import Handshake
+
+    annotation = parameter.annotation
+    if isinstance(annotation, str):
+        names = getattr(inspect.unwrap(view), "__globals__", {})
+        first, *attributes = annotation.split(".")
+        annotation = names.get(first)
+        for name in attributes:
+            annotation = getattr(annotation, name, None)
+        if annotation is None:  # imported for type checkers only
+            return parameter.annotation.rpartition(".")[2] in ("Websocket", "BlockingWebsocket")
+    return isinstance(annotation, type) and issubclass(annotation, Handshake)
