@@ -37,6 +37,16 @@ if t.TYPE_CHECKING:
     from .wrappers.scope import Receive, Scope, Send
 
 
+class _AsgiApp:
+    """The method `asgi_app`, imported and put in its own place when it is first asked for."""
+
+    def __get__(self, instance: t.Any, owner: t.Any) -> t.Any:
+        from .transports.asgi import asgi_app
+
+        Stages.asgi_app = asgi_app  # type: ignore[assignment,method-assign]
+        return (owner if instance is None else instance).asgi_app
+
+
 class Stages(Scaffold):
     """The life of a request, for `Erlen` to inherit."""
 
@@ -84,11 +94,12 @@ class Stages(Scaffold):
 
     wsgi_app = wsgi.wsgi_app
 
-    async def asgi_app(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """The ASGI application itself; middleware is applied by wrapping this attribute."""
-        from .transports.asgi import asgi_app
+    if t.TYPE_CHECKING:
 
-        await asgi_app(self, scope, receive, send)
+        async def asgi_app(self, scope: Scope, receive: Receive, send: Send) -> None: ...
+
+    else:
+        asgi_app = _AsgiApp()
 
     @t.overload
     def __call__(
@@ -118,7 +129,14 @@ class Stages(Scaffold):
             """The threads that bodies which are sync iterators are read on."""
             return Threads(self.config.get("ASGI_THREADS", DEFAULT_THREADS), "erlen-body")
 
+        @lazy
+        def websocket_threads(self):
+            """The threads of WebSockets whose views are plain functions, one each
+            (`WEBSOCKET_THREADS`)."""
+            return Threads(self.config.get("WEBSOCKET_THREADS", 100), "erlen-websocket")
+
     else:
+        websocket_threads: Threads
         worker_threads: Threads
         body_threads: Threads
 
@@ -129,14 +147,7 @@ class Stages(Scaffold):
         return AppContext(self)  # type: ignore[arg-type]
 
     def request_context(self, environ: WSGIEnvironment) -> RequestContext:
-        @lazy
-        def websocket_threads(self):
-            """The threads of WebSockets whose views are plain functions, one each
-            (`WEBSOCKET_THREADS`)."""
-            return Threads(self.config.get("WEBSOCKET_THREADS", 100), "erlen-websocket")
-
         """The context of a request, from its WSGI environ; `wsgi_app` pushes it."""
-        websocket_threads: Threads
         return RequestContext(self, environ)  # type: ignore[arg-type]
 
     def test_request_context(self, *args: t.Any, **kwargs: t.Any) -> RequestContext:

@@ -19,7 +19,7 @@ import sys
 import typing as t
 import weakref
 from contextvars import Context, copy_context
-from types import CoroutineType, FunctionType, MethodType, coroutine
+from types import CoroutineType, FunctionType, MethodType
 
 if t.TYPE_CHECKING:
     import asyncio
@@ -419,44 +419,124 @@ def _is_hand_over(left: t.Any, entered: t.Any) -> bool:
 
 # The greenlets that run sync code on a loop
 
-_FINISHED: t.Any = object()
 _getcurrent: Callable[[], t.Any] | None = None
 
 
 async def run(func: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
-    """Call sync ``func`` so that :func:`await_` in it waits in the current task.
+    """Call sync `func` so that :func:`await_` in it waits in the current task.
 
     The call has the task's own context and stays on its thread; while it waits, the loop goes on.
     """
-    return await _drive(_Call(func, args, kwargs))
+    begun: t.Any = begin(functools.partial(func, **kwargs) if kwargs else func, *args)
+    return t.cast("T", await begun if begun.__class__ is Suspended else begun)
 
 
-class _Call(t.Generic[T]):
-    """One call of a sync function in a pooled greenlet, and what came of it."""
+def begin(func: Callable[..., T], /, *args: t.Any) -> T | Suspended[T]:
+    """:func:`run` up to where the call first waits: its result, or what to await for it.
 
-    __slots__ = ("args", "error", "func", "kwargs", "result")
+    PERF: a call that never waits needs no coroutine.
+    """
+    pool: list[t.Any] | None = getattr(_of_thread, "greenlets", None)
+    worker = pool.pop() if pool else _new_greenlet()
+    here = t.cast("t.Any", _getcurrent)()
+    if worker.parent is not here:
+        worker.parent = here
+    # The task's own context, not a copy: tokens stay valid on both sides.
+    worker.gr_context = here.gr_context
+    told = worker.switch(func, args)
+    if told.__class__ is not _Outcome:
+        return Suspended(worker, told)
+    _give_back(worker)
+    return told.take()  # type: ignore[no-any-return]
 
-    def __init__(self, func: Callable[..., T], args: t.Any, kwargs: t.Any) -> None:
-        self.func = func
-        self.args = args
-        self.kwargs = kwargs
-        self.result: T = _UNSET
+
+class _Outcome:
+    """What came of the last call of a greenlet."""
+
+    __slots__ = ("error", "result")
+
+    def __init__(self) -> None:
+        self.result: t.Any = None
         self.error: BaseException | None = None
 
-    def perform(self) -> None:
-        try:
-            self.result = self.func(*self.args, **self.kwargs)
-        except BaseException as error:  # raised again in the task that waits for the call
-            self.error = error.with_traceback(_without_first(error))
-
-    def outcome(self) -> T:
-        error, self.error = self.error, None
+    def take(self) -> t.Any:
+        error = self.error
         if error is None:
-            return self.result
+            result, self.result = self.result, None
+            return result
+        self.error = None
         try:
             raise error
         finally:
             del error
+
+
+class Suspended(t.Generic[T]):
+    """A call in a greenlet that waits for something; awaiting this runs it to its end."""
+
+    __slots__ = ("_waited_for", "_worker")
+
+    def __init__(self, worker: t.Any, waited_for: t.Any) -> None:
+        self._worker = worker
+        self._waited_for = waited_for
+
+    def __await__(self) -> Generator[t.Any, t.Any, T]:
+        worker, told = self._worker, self._waited_for
+        closed = False
+        while told.__class__ is not _Outcome:
+            answer: t.Any = None
+            error: BaseException | None = None
+            if closed:
+                error = RuntimeError("The task is closed: nothing can be awaited in it.")
+            else:
+                try:
+                    answer = yield told
+                except BaseException as thrown:
+                    closed = isinstance(thrown, GeneratorExit)
+                    error = thrown
+            told = worker.switch(answer, error)
+            del answer, error
+        _give_back(worker)
+        return told.take()  # type: ignore[no-any-return]
+
+
+def _give_back(worker: t.Any) -> None:
+    # An idle greenlet must not keep a request's context alive.
+    worker.gr_context = None
+    pool = _of_thread.greenlets
+    if len(pool) < IDLE_LIMIT and not worker.dead:
+        pool.append(worker)
+    elif not worker.dead:
+        worker.switch(None, None)
+
+
+def _new_greenlet() -> t.Any:
+    """A greenlet that rests until it is handed a call."""
+    global _getcurrent
+    from greenlet import getcurrent, greenlet  # type: ignore[import-untyped,unused-ignore]
+
+    _getcurrent = getcurrent
+    if not hasattr(_of_thread, "greenlets"):
+        _of_thread.greenlets = []
+    worker = greenlet(_perform_calls)
+    worker._erlen_bridge = True
+    # The first switch hands nothing over: a greenlet keeps its first arguments for its life.
+    worker.switch()
+    return worker
+
+
+def _perform_calls() -> None:
+    """The body of a pooled greenlet: performs the calls that it is handed, and ends at `None`."""
+    me = t.cast("t.Any", _getcurrent)()
+    outcome = _Outcome()
+    func, args = me.parent.switch()
+    while func is not None:
+        try:
+            outcome.result = func(*args)
+        except BaseException as error:  # raised again in the task that waits for the call
+            outcome.error = error.with_traceback(_without_first(error))
+        func = args = None
+        func, args = me.parent.switch(outcome)
 
 
 def _without_first(error: BaseException) -> t.Any:
@@ -464,84 +544,33 @@ def _without_first(error: BaseException) -> t.Any:
     return trace and trace.tb_next
 
 
-@coroutine
-def _drive(call: _Call[T]) -> Generator[t.Any, t.Any, T]:
-    """Run ``call`` in a greenlet; each future it waits for is yielded to the task, the answer goes
-    back in."""
-    pool, worker = _idle_greenlet()
-    waited_for = worker.switch(call)
-    closed = False
-    while waited_for is not _FINISHED:
-        answer: tuple[t.Any, BaseException | None]
-        if closed:
-            answer = (None, RuntimeError("The task is closed: nothing can be awaited in it."))
-        else:
-            try:
-                answer = ((yield waited_for), None)
-            except BaseException as error:
-                closed = isinstance(error, GeneratorExit)
-                answer = (None, error)
-        waited_for = worker.switch(answer)
-        del answer
-    # An idle greenlet must not keep a request's context alive.
-    worker.gr_context = None
-    if not worker.dead and len(pool) < IDLE_LIMIT:
-        pool.append(worker)
-    elif not worker.dead:
-        worker.switch(None)
-    return call.outcome()
-
-
-def _idle_greenlet() -> tuple[list[t.Any], t.Any]:
-    global _getcurrent
-    if _getcurrent is None:
-        from greenlet import getcurrent  # type: ignore[import-untyped,unused-ignore]
-
-        _getcurrent = getcurrent
-    here = _getcurrent()
-    pool: list[t.Any] | None = getattr(_of_thread, "greenlets", None)
-    if pool is None:
-        pool = _of_thread.greenlets = []
-    if pool:
-        worker = pool.pop()
-        worker.parent = here
-    else:
-        from greenlet import greenlet
-
-        worker = greenlet(_perform_calls, here)
-        worker._erlen_bridge = True
-        worker.switch()
-    # The task's own context, not a copy: tokens stay valid on both sides.
-    worker.gr_context = here.gr_context
-    return pool, worker
-
-
-def _perform_calls() -> t.Any:
-    """The body of a pooled greenlet: rests until it is handed a call, and ends when handed None.
-
-    The first switch to it hands nothing over: a greenlet keeps its first arguments for its life.
-    """
-    while (call := t.cast("t.Any", _getcurrent)().parent.switch(_FINISHED)) is not None:
-        call.perform()
-        del call
-    return _FINISHED
-
-
 def _await_in_greenlet(coro: Coroutine[t.Any, t.Any, T]) -> T:
     """Step ``coro`` here; only what it waits for crosses over to the task."""
+    try:
+        waited_for = coro.send(None)
+    except StopIteration as stop:  # PERF: many have nothing to wait for
+        return t.cast("T", stop.value)
     home = t.cast("t.Any", _getcurrent)().parent
-    value: t.Any = None
     error: BaseException | None = None
     try:
         while True:
+            value, error = home.switch(waited_for)
             if error is None:
                 waited_for = coro.send(value)
             else:
                 thrown, error = error, None
                 waited_for = coro.throw(thrown)
-            value, error = home.switch(waited_for)
     except StopIteration as stop:
         return t.cast("T", stop.value)
     finally:
         error = None
         coro.close()
+
+
+def stepping(func: Callable[P, Coroutine[t.Any, t.Any, T]]) -> Callable[P, T]:
+    """:func:`async_to_sync` for code that :func:`run` is known to have called."""
+
+    def on_loop(*args: P.args, **kwargs: P.kwargs) -> T:
+        return _await_in_greenlet(func(*args, **kwargs))
+
+    return on_loop

@@ -8,11 +8,13 @@ long as the map does not change.
 from __future__ import annotations
 
 import typing as t
+from functools import partial
 
 from werkzeug.exceptions import NotImplemented as NotImplementedByServer
 
 from . import pipeline
-from .bridge import is_coroutine_function
+from .bridge import is_bridged, is_coroutine_function, stepping
+from .deadline import limit_body, limited
 from .internals import is_outdated
 from .placement import place
 from .plan import Plan, Program
@@ -88,6 +90,7 @@ _CONTEXT_STAGES = ("request_context", "app_context", "create_url_adapter")
 _AFTER_STAGES = ("process_response", "finalize_request", "make_response")
 _END_STAGES = ("do_teardown_request", "do_teardown_appcontext")
 _OTHER_STAGES = ("ensure_sync", "async_to_sync", "do_teardown_appcontext", "wsgi_app")
+_WAITERS = ("ensure_sync", "async_to_sync")
 # Registries of the application that plans are made of.
 WATCHED = (
     "view_functions",
@@ -237,13 +240,21 @@ def _compile_plan(program: Program, rule: Rule | None) -> Plan:
     view = app.view_functions.get(endpoint)
     if view is not None:
         plan.sources.append(("view", None, view))
-        on_socket = getattr(rule, "on_socket", False)
-        plan.view = _refuse_socket if on_socket else _ready(program, view)
         plan.native = place(view, rule, app)
+        timeout = getattr(rule, "timeout", None)
+        if getattr(rule, "on_socket", False):
+            view = _refuse_socket
+        elif timeout is not None:
+            view = limited(view, timeout)
+        plan.view = plan.on_loop = _ready(program, view)
+        if is_bridged(plan.view) and program.overridden.isdisjoint(_WAITERS):
+            plan.on_loop = stepping(view)
         plan.cancels = bool(
             getattr(rule, "cancel_on_disconnect", None) or app.config.get("CANCEL_ON_DISCONNECT")
         )
     plan.after = flatten("after_request", app.after_request_funcs, outward, True)
+    if getattr(rule, "timeout", None) is not None:
+        plan.after += (partial(limit_body, seconds=rule.timeout),)  # type: ignore[union-attr]
     plan.teardown = flatten("teardown_request", app.teardown_request_funcs, outward, True)
     plan.provides_options = bool(getattr(rule, "provide_automatic_options", False))
     if view is None:

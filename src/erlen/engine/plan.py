@@ -31,6 +31,7 @@ class Plan:
         "is_direct",
         "is_final",
         "native",
+        "on_loop",
         "provides_options",
         "rule",
         "sources",
@@ -61,6 +62,8 @@ class Plan:
         self.is_final = False
         #: Whether the view belongs on the event loop; HTTP methods for which it does.
         self.native: bool | frozenset[str] = False
+        #: The view in the form that is called on an event loop.
+        self.on_loop: Function | None = None
         #: Whether the view is cancelled when the client leaves.
         self.cancels = False
         #: (step, blueprint or None, function as registered), in order.
@@ -102,12 +105,13 @@ class Program:
         "plans_by_rule",
         "preprocess",
         "process",
+        "raw_hosts",
         "seen",
+        "sockets",
         "teardown",
         "wraps_wsgi",
     )
 
-        "sockets",
     # Stages, in the signatures of `pipeline`; set by `compile`.
     full_dispatch: t.Callable[..., Response]
     preprocess: Function
@@ -146,12 +150,14 @@ class Program:
         self.no_match: Plan | None = None
         #: By the id of the rule.
         self.plans_by_rule: dict[int, Plan] = {}
-        #: `Host` headers that `create_url_adapter` has accepted; bounded.
-        self.hosts: set[str] = set()
-        #: Built-in contexts, types and matching.
-        self.plain_context = False
         #: Plans of WebSockets (see `sockets`), by the id of the rule.
         self.sockets: dict[int, t.Any] = {}
+        #: `Host` headers that `create_url_adapter` has accepted; bounded.
+        self.hosts: set[str] = set()
+        #: The same as bytes, for ASGI.
+        self.raw_hosts: set[bytes | None] = set()
+        #: Built-in contexts, types and matching.
+        self.plain_context = False
         self.plain_response = False
         #: Whether nobody can tell that the session is opened at its first use.
         self.late_session = False

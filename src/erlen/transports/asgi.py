@@ -15,9 +15,11 @@ from werkzeug.exceptions import HTTPException
 
 from ..engine import bridge
 from ..engine.threads import waiting
-from ..wrappers.scope import BodyStream, Inbox, environ_of, path_in_app
+from ..signals import audience
+from ..state import NOTHING, current
+from ..wrappers.scope import EXTRA, BodyStream, Inbox, environ_of, path_in_app
 from .answer import Answer, DirectAnswer
-from .wsgi import wsgi_app
+from .wsgi import DIRECT_METHODS, MOST_HOSTS, serve_directly, wsgi_app
 
 if t.TYPE_CHECKING:
     from contextvars import Context
@@ -36,13 +38,72 @@ _END: t.Any = object()
 
 async def asgi_app(app: t.Any, scope: Scope, receive: Receive, send: Send) -> None:
     """The ASGI application itself; middleware is applied by wrapping this attribute."""
-    kind = scope["type"]
-    if kind == "http":
-        program: Program = app._program
-        if program is None or program.foreign:
-            program = app._current_program()
+    if scope["type"] != "http":
+        await _serve_other(app, scope, receive, send)
+        return
+    program: Program = app._program
+    if program is None or program.foreign:
+        program = app._current_program()
+    matcher = program.matcher
+    if matcher is None or program.wraps_wsgi or scope.get("root_path"):
         await _serve(program, scope, receive, send)
-    elif kind == "websocket":
+        return
+    host = None
+    marks: dict[str, t.Any] = {}
+    for name, value in scope["headers"]:
+        if name == b"host":
+            host = value
+        elif name == b"cookie":
+            marks["HTTP_COOKIE"] = value
+        elif name == b"upgrade":
+            host = None
+            break
+    method = scope["method"]
+    path = scope["path"]
+    hit = None
+    if host in program.raw_hosts and path and path[0] == "/":
+        hit = matcher.find(method, path)
+    if hit:
+        plan = program.plans[hit[0].index]
+        if (
+            plan is not None
+            and plan.is_direct
+            and plan.native is True
+            and not plan.cancels
+            and method in DIRECT_METHODS
+            and current.get() is NOTHING
+            and EXTRA not in (scope.get("extensions") or ())
+            and not (audience.ever and audience.listens())
+        ):
+            cls = app.request_class
+            request = cls.__new__(cls)
+            request.scope = scope
+            request.json_module = app.json
+            request.url_rule = plan.rule
+            request.view_args = hit[1]
+            request._receive = receive
+            done: t.Any = bridge.begin(
+                serve_directly, program, plan, plan.on_loop, request, marks, None
+            )
+            if done.__class__ is bridge.Suspended:
+                done = await done
+            if done.__class__ is tuple:
+                body, content_type = done
+                headers = [
+                    (b"content-type", content_type.encode()),
+                    (b"content-length", b"%d" % len(body)),
+                ]
+                await send({"type": "http.response.start", "status": 200, "headers": headers})
+                await send({"type": "http.response.body", "body": body})
+            else:
+                await Exchange(request._inbox, send).finish(app, done)
+            return
+    await _serve(program, scope, receive, send)
+
+
+async def _serve_other(app: t.Any, scope: Scope, receive: Receive, send: Send) -> None:
+    kind = scope["type"]
+    if kind == "websocket":
         from .websocket import websocket_app
 
         await websocket_app(app, scope, receive, send)
@@ -56,8 +117,11 @@ async def asgi_app(app: t.Any, scope: Scope, receive: Receive, send: Send) -> No
 
 async def _serve(program: Program, scope: Scope, receive: Receive, send: Send) -> None:
     app = program.app
-    exchange = Exchange(receive, send)
+    exchange = Exchange(Inbox(receive), send)
     environ = environ_of(scope, BodyStream(exchange.inbox))
+    host = environ.get("HTTP_HOST")
+    if host in program.hosts and len(program.raw_hosts) < MOST_HOSTS:
+        program.raw_hosts.add(host.encode("latin1"))
     try:
         if program.wraps_wsgi:
             await exchange.run_on_thread(app, environ, Answer())
@@ -84,7 +148,7 @@ def _plan_of(program: Program, scope: Scope, environ: WSGIEnvironment) -> Plan |
         if path and path[0] == "/":
             hit = matcher.find(environ["REQUEST_METHOD"], path)
     if hit is False:
-        return program.no_match or app._plan_for_rule(program, None)  # type: ignore[no-any-return]
+        return program.no_match or app._plan_for_rule(program, None)
     if hit:
         entry = hit[0]
         return program.plans[entry.index] or app._plan_for_rule(  # type: ignore[no-any-return]
@@ -105,8 +169,8 @@ class Exchange:
 
     __slots__ = ("_task", "_timer", "_watcher", "inbox", "send")
 
-    def __init__(self, receive: Receive, send: Send) -> None:
-        self.inbox = Inbox(receive)
+    def __init__(self, inbox: Inbox, send: Send) -> None:
+        self.inbox = inbox
         self.send = send
         self._task: t.Any = None
         self._timer: t.Any = None
@@ -117,14 +181,32 @@ class Exchange:
         if plan.cancels:
             self.watch()
         answer = DirectAnswer()
-        body = await bridge.run(wsgi_app, app, environ, answer)
+        answer.body = await bridge.run(wsgi_app, app, environ, answer)
+        await self._send(app, answer)
+
+    async def finish(self, app: t.Any, answer: DirectAnswer) -> None:
+        """Send what came of a request that ran in this task."""
+        try:
+            await self._send(app, answer)
+        except BaseException as error:
+            if not self.explains(error):
+                raise
+        finally:
+            await self.end()
+
+    async def _send(self, app: t.Any, answer: DirectAnswer) -> None:
+        body = answer.body
+        context = None
         try:
             if answer.source is None and not isinstance(body, (tuple, list)):
-                await self._send_steps(app, answer, body, copy_context())
+                context = copy_context()
+                await self._send_steps(app, answer, body, context)
             else:
                 await self._send_ready(answer, body)
         finally:
-            if hasattr(body, "close"):
+            if context is not None:
+                await _close_on_thread(app, body, context)
+            elif hasattr(body, "close"):
                 await bridge.run(body.close)
 
     async def run_on_thread(self, app: t.Any, environ: WSGIEnvironment, answer: Answer) -> None:

@@ -110,8 +110,9 @@ class Request(_Request):
     if t.TYPE_CHECKING:
         scope: t.MutableMapping[str, t.Any] | None
         queue_time: float
-    #: Where messages of an ASGI request come in.
-    _inbox: t.Any
+        _inbox: t.Any
+    #: Of an ASGI request that the engine made.
+    _receive: t.Any
     #: Whether the form was parsed, so that there may be files to close.
     _form_loaded = False
     shallow = False
@@ -147,9 +148,13 @@ class Request(_Request):
             """The WSGI environ; under an ASGI server made of the scope."""
             from .scope import BodyStream, environ_of
 
-            environ = environ_of(self.scope, BodyStream(self._inbox))
-            environ["werkzeug.request"] = self
-            return environ
+            return environ_of(self.scope, BodyStream(self._inbox))
+
+        @lazy
+        def _inbox(self):
+            from .scope import Inbox
+
+            return Inbox(self._receive)
 
         @lazy
         def scope(self):
