@@ -15,6 +15,7 @@ else:
 
 PASSED, SKIPPED, FAILED, MISSING = "passed", "skipped", "failed", "missing"
 DEVIATIONS = Path(__file__).with_name("deviations.toml")
+DEVIATIONS_OVER_ASGI = Path(__file__).with_name("deviations-asgi.toml")
 
 
 @dataclass(frozen=True)
