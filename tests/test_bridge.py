@@ -399,14 +399,25 @@ def test_interrupt_of_the_loop_itself_ends_the_waiting_task() -> None:
     assert in_new_thread(call) == ["cleaned up", "after the interrupt", "next"]
 
 
-def test_coroutine_that_calls_sync_code_that_waits_is_refused() -> None:
+def test_sync_code_in_a_coroutine_waits_in_the_task_of_that_coroutine() -> None:
+    async def where() -> Any:
+        await asyncio.sleep(0)
+        return asyncio.current_task()
+
+    async def view() -> bool:
+        return asyncio.current_task() is await_(where())
+
+    assert await_(view())
+
+
+def test_sync_code_in_a_coroutine_that_somebody_else_runs_is_refused() -> None:
     async def view() -> None:
         await_(slow_reply())
 
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         with pytest.raises(RuntimeError, match="Use 'await' in the coroutine"):
-            await_(view())
+            asyncio.run(view())
         gc.collect()
 
 

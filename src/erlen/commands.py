@@ -14,6 +14,7 @@ from pathlib import Path
 
 import click
 
+from .engine.bridge import await_, is_coroutine_function
 from .globals import current_app
 from .helpers import get_debug_flag, get_load_dotenv
 
@@ -270,7 +271,7 @@ pass_script_info = click.make_pass_decorator(ScriptInfo, ensure=True)
 
 
 def with_appcontext(f: F) -> F:
-    """Run a click callback with the application's context pushed.
+    """Run a click callback, which may be a coroutine function, with the application's context.
 
     The application is the one of the command line's :class:`ScriptInfo`. Nothing is pushed where a
     context is active already. Commands of ``app.cli`` and of :class:`AppGroup` need no decorator.
@@ -286,10 +287,22 @@ def _invoke_in_context(
     if not current_app:
         loaded = ctx.ensure_object(ScriptInfo).load_app()
         ctx.with_resource(loaded.app_context())
-    return ctx.invoke(f, *args, **kwargs)
+    return ctx.invoke(_sync(current_app.ensure_sync(f)), *args, **kwargs)
 
 
 _with_context = with_appcontext
+
+
+def _sync(f: t.Callable[..., t.Any]) -> t.Callable[..., t.Any]:
+    """The function, or one that waits where a coroutine function is under its decorators."""
+    if not is_coroutine_function(inspect.unwrap(f)):
+        return f
+
+    def waiting(*args: t.Any, **kwargs: t.Any) -> t.Any:
+        result = f(*args, **kwargs)
+        return await_(result) if inspect.iscoroutine(result) else result
+
+    return update_wrapper(waiting, f)
 
 
 class AppGroup(click.Group):
@@ -301,7 +314,7 @@ class AppGroup(click.Group):
         """As :meth:`click.Group.command`, with the context unless ``with_appcontext=False``."""
         in_context = kwargs.pop("with_appcontext", True)
         make: t.Callable[[t.Callable[..., t.Any]], click.Command] = super().command(*args, **kwargs)
-        return lambda f: make(_with_context(f) if in_context else f)
+        return lambda f: make(_with_context(f) if in_context else _sync(f))
 
     def group(  # type: ignore[override]
         self, *args: t.Any, **kwargs: t.Any

@@ -12,6 +12,7 @@ from functools import cache, update_wrapper
 
 import werkzeug.utils
 
+from .engine.bridge import await_
 from .engine.streams import InContexts, is_async_iterable
 from .globals import _cv_app, _cv_request, current_app, request, request_ctx, session
 from .paths import get_root_path as get_root_path
@@ -135,7 +136,16 @@ def url_for(
 
 def get_template_attribute(template_name: str, attribute: str) -> t.Any:
     """A macro or variable that a template exports, for use from Python."""
-    return getattr(_app().jinja_env.get_template(template_name).module, attribute)
+    template = _app().jinja_env.get_template(template_name)
+    if not template.environment.is_async:
+        return getattr(template.module, attribute)
+    exported: t.Any = getattr(await_(template.make_module_async()), attribute)
+    from jinja2.runtime import Macro
+
+    if not isinstance(exported, Macro):
+        return exported
+    macro: t.Any = exported  # which gives a coroutine there
+    return lambda *args, **kwargs: await_(macro(*args, **kwargs))
 
 
 # -- flashed messages -------------------------------------------------------------------------

@@ -45,11 +45,9 @@ def await_(awaitable: Awaitable[T]) -> T:
     generators closed when the call ends. Raises :exc:`RuntimeError` in code that a running loop
     has called directly, since waiting there would stop the loop itself.
     """
-    if _getcurrent is not None and getattr(_getcurrent(), "_erlen_bridge", False):
+    if is_in_greenlet():
         return _await_in_greenlet(_as_coroutine(awaitable))
-    # Where another thread is just importing asyncio, no loop can be running here.
-    running = getattr(sys.modules.get("asyncio"), "_get_running_loop", None)
-    if running is not None and running() is not None:
+    if is_in_coroutine():
         if isinstance(awaitable, CoroutineType):
             awaitable.close()
         raise RuntimeError(
@@ -61,6 +59,23 @@ def await_(awaitable: Awaitable[T]) -> T:
     if home is not None:
         return _await_at_home(home, awaitable)
     return _await_on_kept_loop(awaitable)
+
+
+def is_in_greenlet() -> bool:
+    """Whether :func:`run` has called this code: :func:`await_` waits in the current task then."""
+    return _getcurrent is not None and getattr(_getcurrent(), "_erlen_bridge", False)
+
+
+def is_in_coroutine() -> bool:
+    """Whether a loop runs on this thread, which must not be made to wait."""
+    # Where another thread is just importing asyncio, no loop can be running here.
+    running = getattr(sys.modules.get("asyncio"), "_get_running_loop", None)
+    return running is not None and running() is not None
+
+
+def has_home() -> bool:
+    """Whether an event loop waits for this thread (see :func:`calling_back`)."""
+    return getattr(_of_thread, "home", None) is not None
 
 
 def async_to_sync(func: Callable[P, Awaitable[T]]) -> Callable[P, T]:
@@ -177,14 +192,20 @@ _of_thread = _unpatched_local()()
 
 
 def _await_on_kept_loop(awaitable: Awaitable[T]) -> T:
-    loops: _ThreadLoops | None = getattr(_of_thread, "loops", None)
-    if loops is None:
-        loops = _of_thread.loops = _ThreadLoops()
+    loops = loops_of_thread()
     kept = loops.take()
     try:
         return kept.run(awaitable)
     finally:
         loops.give_back(kept)
+
+
+def loops_of_thread() -> _ThreadLoops:
+    """The event loops that are kept for this thread."""
+    loops: _ThreadLoops | None = getattr(_of_thread, "loops", None)
+    if loops is None:
+        loops = _of_thread.loops = _ThreadLoops()
+    return loops
 
 
 class _ThreadLoops:
@@ -250,17 +271,20 @@ class _KeptLoop:
             self.selector.detach()
         self.loop.close()
 
-    def run(self, awaitable: Awaitable[T]) -> T:
-        loop = self.loop
+    def start(self, awaitable: Awaitable[T]) -> asyncio.Task[T]:
+        """A task for the awaitable, at whose end the loop is cleared."""
         self.has_spawned = False
-        loop.set_task_factory(self.factory)
-        task = self.new_task(self._supervise(awaitable), loop=loop)
+        self.loop.set_task_factory(self.factory)
+        return t.cast("asyncio.Task[T]", self.new_task(self._supervise(awaitable), loop=self.loop))
+
+    def run(self, awaitable: Awaitable[T]) -> T:
+        task = self.start(awaitable)
         try:
-            return t.cast("T", loop.run_until_complete(task))
+            return self.loop.run_until_complete(task)
         except BaseException:
             # An interrupt can break off the loop itself, with the task still waiting.
             if not task.done():
-                self._abort(task)
+                self.abort(task)
             elif not task.cancelled():
                 task.exception()  # it is being raised, so nobody else need be told of it
             raise
@@ -269,10 +293,15 @@ class _KeptLoop:
             if after is not None:
                 _adopt(after)
 
-    async def _supervise(self, awaitable: Awaitable[T]) -> T:
+    def note_generators(self) -> None:
+        """See to it that async generators which start now are closed at the task's end."""
         sys.set_asyncgen_hooks(firstiter=self._note_generator)
+
+    async def _supervise(self, awaitable: Awaitable[T]) -> T:
+        self.note_generators()
         try:
-            return await awaitable
+            # In a greenlet, so that sync code in the coroutine can wait for other ones.
+            return await run(await_, awaitable)
         finally:
             self.after = copy_context()
             if (
@@ -315,7 +344,7 @@ class _KeptLoop:
                     }
                 )
 
-    def _abort(self, task: asyncio.Task[t.Any]) -> None:
+    def abort(self, task: asyncio.Task[t.Any]) -> None:
         """Cancel the task and let it clean up, after which the loop is not used again."""
         import asyncio
 
@@ -439,6 +468,12 @@ def begin(func: Callable[..., T], /, *args: t.Any) -> T | Suspended[T]:
     pool: list[t.Any] | None = getattr(_of_thread, "greenlets", None)
     worker = pool.pop() if pool else _new_greenlet()
     here = t.cast("t.Any", _getcurrent)()
+    if hasattr(here, "_erlen_bridge"):
+        # What waits in here waits already: a greenlet inside of a greenlet would be born as deep
+        # in the stack as this one is, and so would those that come out of it, ever deeper.
+        pool = _of_thread.greenlets
+        pool.append(worker)
+        return func(*args)
     if worker.parent is not here:
         worker.parent = here
     # The task's own context, not a copy: tokens stay valid on both sides.

@@ -9,7 +9,6 @@ Nothing here runs ahead: a step begins when its item is asked for.
 
 from __future__ import annotations
 
-import sys
 import typing as t
 from contextlib import ExitStack
 
@@ -97,21 +96,15 @@ class Steps(t.Generic[T]):
 
 
 def _waits_on_running_loop() -> bool:
-    """Whether `await_` would wait on a loop that somebody else runs."""
-    greenlet = bridge._getcurrent and bridge._getcurrent()
-    if getattr(greenlet, "_erlen_bridge", False):
+    """Whether `await_` waits on a loop that somebody else runs."""
+    if bridge.is_in_greenlet():
         return True
-    if _is_on_running_loop():
+    if bridge.is_in_coroutine():
         raise RuntimeError(
             "Sync code called from a coroutine cannot iterate over an async iterable: the event"
             " loop of this thread is running and would stand still. Use 'async for' instead."
         )
-    return getattr(bridge._of_thread, "home", None) is not None
-
-
-def _is_on_running_loop() -> bool:
-    running = getattr(sys.modules.get("asyncio"), "_get_running_loop", None)
-    return running is not None and running() is not None
+    return bridge.has_home()
 
 
 class Pump:
@@ -208,29 +201,13 @@ class Pump:
                 raise error
 
 
-def _loops_of_thread() -> bridge._ThreadLoops:
-    loops: bridge._ThreadLoops | None = getattr(bridge._of_thread, "loops", None)
-    if loops is None:
-        loops = bridge._of_thread.loops = bridge._ThreadLoops()
-    return loops
-
-
 class _OnKeptLoop:
     """A pump on a loop that no other call gets meanwhile."""
 
     def __init__(self, source: AsyncIterable[t.Any]) -> None:
-        self.kept = kept = _loops_of_thread().take()
-        self.pump = Pump(source, kept.loop, self._start, self._before_step)
-
-    def _start(self, work: t.Any) -> asyncio.Task[None]:
-        kept = self.kept
-        kept.has_spawned = False
-        kept.loop.set_task_factory(kept.factory)
-        return t.cast("asyncio.Task[None]", kept.new_task(kept._supervise(work), loop=kept.loop))
-
-    def _before_step(self) -> None:
-        # The loop sets its own hook each time when it goes on.
-        sys.set_asyncgen_hooks(firstiter=self.kept._note_generator)
+        self.kept = bridge.loops_of_thread().take()
+        # The loop sets its own hooks for generators each time when it goes on.
+        self.pump = Pump(source, self.kept.loop, self.kept.start, self.kept.note_generators)
 
     def next(self) -> t.Any:
         return self._run(self.pump.ask())
@@ -242,7 +219,7 @@ class _OnKeptLoop:
                 self._run_task()
             self.pump.check()
         finally:
-            _loops_of_thread().give_back(self.kept)
+            bridge.loops_of_thread().give_back(self.kept)
 
     def _run(self, reply: asyncio.Future[t.Any]) -> t.Any:
         try:
@@ -251,7 +228,7 @@ class _OnKeptLoop:
             # An interrupt can break off the loop itself, with the task still waiting.
             if not reply.done():
                 reply.cancel()
-                self.kept._abort(self.pump.task)
+                self.kept.abort(self.pump.task)
             raise
 
     def _run_task(self) -> None:
@@ -263,11 +240,11 @@ class _OnKeptLoop:
             pass
         except BaseException:
             if not self.pump.task.done():
-                self.kept._abort(self.pump.task)
+                self.kept.abort(self.pump.task)
             raise
 
     def abandon(self) -> None:
-        if not _is_on_running_loop():
+        if not bridge.is_in_coroutine():
             self.close()
             return
         # A loop cannot run inside another one, but on any thread.
@@ -327,7 +304,8 @@ class InContexts(t.Generic[T]):
     async def __anext__(self) -> T:
         if self._is_done:
             raise StopAsyncIteration
-        return await run(self._step)
+        # PERF: whoever steps this in a greenlet spares it another one.
+        return self._step() if bridge.is_in_greenlet() else await run(self._step)
 
     async def aclose(self) -> None:
         """Close the iterator inside of the contexts, then pop them."""

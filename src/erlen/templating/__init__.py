@@ -8,7 +8,10 @@ never loads Jinja.
 from __future__ import annotations
 
 import typing as t
+from contextlib import aclosing
 
+from ..engine.bridge import await_
+from ..engine.streams import iterate
 from ..helpers import _app, stream_with_context
 from ..signals import before_render_template, template_rendered
 from ..state import current
@@ -60,7 +63,10 @@ def _announce(signal: t.Any, app: t.Any, template: Template, context: dict[str, 
 def _render(app: t.Any, template: Template, context: dict[str, t.Any]) -> str:
     app.update_template_context(context)
     _announce(before_render_template, app, template, context)
-    text = template.render(context)
+    if template.environment.is_async:
+        text = await_(template.render_async(context))
+    else:
+        text = template.render(context)
     _announce(template_rendered, app, template, context)
     return text
 
@@ -69,11 +75,22 @@ def _stream(app: t.Any, template: Template, context: dict[str, t.Any]) -> t.Iter
     app.update_template_context(context)
     _announce(before_render_template, app, template, context)
 
+    in_request = current.get()[1] is not None
+    if template.environment.is_async:
+
+        async def async_pieces() -> t.AsyncIterator[str]:
+            async with aclosing(template.generate_async(context)) as rendered:
+                async for piece in rendered:
+                    yield piece
+            _announce(template_rendered, app, template, context)
+
+        return iterate(stream_with_context(async_pieces()) if in_request else async_pieces())
+
     def pieces() -> t.Iterator[str]:
         yield from template.generate(context)
         _announce(template_rendered, app, template, context)
 
-    return pieces() if current.get()[1] is None else stream_with_context(pieces())
+    return stream_with_context(pieces()) if in_request else pieces()
 
 
 def render_template(
@@ -103,7 +120,8 @@ def stream_template(
 ) -> t.Iterator[str]:
     """Render a template piece by piece: an iterator that a view can return.
 
-    The parameters are those of `render_template`; contexts are kept until the last piece.
+    The parameters are those of `render_template`; contexts are kept until the last piece. Where
+    Jinja's environment is asynchronous, `async for` goes over the iterator too.
     """
     app = _app()
     return _stream(app, app.jinja_env.get_or_select_template(template_name_or_list), context)
