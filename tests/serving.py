@@ -17,6 +17,9 @@ import pytest
 
 HERE = Path(__file__).parent
 
+#: Seconds that a server may take to end: more than the 30 after which it kills its own workers.
+PATIENCE = 35
+
 #: The package that each server needs, and its command line after ``python -m``.
 COMMANDS: dict[str, tuple[str, list[str]]] = {
     "granian": (
@@ -80,6 +83,7 @@ class Server:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
+            start_new_session=True,
         )
         with contextlib.ExitStack() as unless_reachable:
             unless_reachable.callback(self.stop)
@@ -125,13 +129,21 @@ class Server:
         return self.process.communicate(timeout=20)[0]
 
     def stop(self) -> None:
+        """End the server and whatever it started, by force where it takes longer than its grace."""
         if self.process.poll() is None:
             self.terminate()
         try:
-            self.process.communicate(timeout=10)
+            self.process.communicate(timeout=PATIENCE)
         except subprocess.TimeoutExpired:
-            self.process.kill()
+            self.kill_group()
             self.process.communicate(timeout=10)
+        else:
+            self.kill_group()
+
+    def kill_group(self) -> None:
+        """Kill the processes that still belong to the session of the server."""
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self.process.pid, signal.SIGKILL)
 
 
 @contextlib.contextmanager

@@ -374,6 +374,42 @@ def test_server_can_be_stopped_while_workers_load_the_application(
         assert server.process.returncode == 0
 
 
+def test_no_signal_to_a_new_worker_is_lost(
+    run_python: Callable[..., subprocess.CompletedProcess[str]],
+) -> None:
+    done = run_python(
+        "-c",
+        "import os, signal\n"
+        "from erlen.server.stopping import workers_stop_while_starting\n"
+        "signal.signal(signal.SIGTERM, lambda *_: None)\n"
+        "with workers_stop_while_starting():\n"
+        "    for _ in range(20):\n"
+        "        worker = os.fork()\n"
+        "        if not worker:\n"
+        "            signal.pause()\n"
+        "        os.kill(worker, signal.SIGTERM)\n"
+        "        assert os.waitstatus_to_exitcode(os.waitpid(worker, 0)[1]) == -signal.SIGTERM\n"
+        "print(signal.pthread_sigmask(signal.SIG_BLOCK, ()))\n",
+    )
+    assert (done.stdout, done.stderr) == ("set()\n", "")
+
+
+@live
+def test_running_request_finishes_however_often_the_server_is_interrupted(meeting: Meeting) -> None:
+    with running("granian") as server, server.connect() as connection:
+        connection.sendall(f"GET /gate?port={meeting.port} HTTP/1.1\r\nHost: a\r\n\r\n".encode())
+        view = meeting.wait_for_call()
+        # As a terminal does for Ctrl-C, to the workers as well. Each is heard before the next.
+        os.killpg(server.process.pid, signal.SIGINT)
+        server.wait_for_line("Stopping worker-1")
+        for number in (signal.SIGINT, signal.SIGTERM):
+            os.killpg(server.process.pid, number)
+        view.sendall(b"!")
+        assert connection.recv(100).startswith(b"HTTP/1.1 200 ")
+        server.output()
+        assert server.process.returncode == 0
+
+
 @live
 def test_request_that_does_not_end_is_cut_off(meeting: Meeting) -> None:
     with running("granian", options=("--grace", "1")) as server, server.connect() as connection:

@@ -6,13 +6,11 @@ so that neither connections nor threads nor models cross a fork.
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import importlib.util
 import multiprocessing
 import os
 import re
-import signal
 import sys
 import typing as t
 from dataclasses import dataclass
@@ -22,10 +20,9 @@ import click
 
 from ..commands import NoAppException, ScriptInfo, pass_script_info, prepare_import
 from ..errors import ErlenError, MissingExtra
+from .stopping import hear_once, workers_stop_while_starting
 
 if t.TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from ..app import Erlen
 
 DEFAULT_BIND = "127.0.0.1:8000"
@@ -133,9 +130,14 @@ def serve(
             **options,
         }
     )
-    loader = functools.partial(load_target, target, interface, as_flask)
-    with _workers_stop_while_loading():
+    loader = functools.partial(_load_in_worker, target, interface, as_flask)
+    with workers_stop_while_starting():
         server.serve(target_loader=loader, wrap_loader=False)
+
+
+def _load_in_worker(target: str | Erlen, interface: str, as_flask: bool) -> t.Callable[..., t.Any]:
+    hear_once()
+    return load_target(target, interface, as_flask)
 
 
 def load_target(target: str | Erlen, interface: str, as_flask: bool) -> t.Callable[..., t.Any]:
@@ -158,27 +160,6 @@ def load_target(target: str | Erlen, interface: str, as_flask: bool) -> t.Callab
         app = target
     app.debug = False
     return INTERFACES[interface](app)
-
-
-@contextlib.contextmanager
-def _workers_stop_while_loading() -> Iterator[None]:
-    """Let a signal end a worker that is not ready.
-
-    A forked worker starts with the handlers of its parent, which would swallow it.
-    """
-    parent: int | None = os.getpid()
-
-    def in_child() -> None:
-        if os.getppid() == parent:
-            for number in (signal.SIGTERM, signal.SIGINT):
-                signal.signal(number, signal.SIG_DFL)
-
-    if hasattr(os, "register_at_fork"):
-        os.register_at_fork(after_in_child=in_child)
-    try:
-        yield
-    finally:
-        parent = None
 
 
 def _import_granian() -> t.Any:

@@ -1,0 +1,91 @@
+"""Signals that stop Granian's workers: none is lost, and one more does no harm."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import threading
+import typing as t
+
+if t.TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+STOPPING = (signal.SIGTERM, signal.SIGINT)
+
+
+@contextlib.contextmanager
+def workers_stop_while_starting() -> Iterator[None]:
+    """Let a signal end a forked worker that does not handle signals itself yet.
+
+    Such a worker has the handlers of its parent, which would swallow the signal; and one that
+    comes right after the fork would be forgotten, since the interpreter drops what is pending in
+    a new process. So signals are held back over the fork and then have their default effect.
+    """
+    parent: int | None = os.getpid()
+    held = threading.local()
+
+    def before() -> None:
+        if os.getpid() == parent:
+            held.mask = signal.pthread_sigmask(signal.SIG_BLOCK, STOPPING)
+
+    def in_parent() -> None:
+        mask = held.__dict__.pop("mask", None)
+        if mask is not None:
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+
+    def in_child() -> None:
+        mask = held.__dict__.pop("mask", None)
+        if mask is not None:
+            for number in STOPPING:
+                signal.signal(number, signal.SIG_DFL)
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+
+    if hasattr(os, "register_at_fork"):
+        os.register_at_fork(before=before, after_in_parent=in_parent, after_in_child=in_child)
+    try:
+        yield
+    finally:
+        parent = None
+
+
+def hear_once() -> None:
+    """In a worker, before it handles signals: let only the first one reach Granian.
+
+    Its event takes one signal before it is waited for, and one after. A third, such as a second
+    Ctrl-C in a terminal, would block the interpreter, and with it the requests that are to finish.
+    """
+    import granian._signals as handlers
+
+    def hearing_once(install: Callable[..., t.Any]) -> Callable[..., t.Any]:
+        def install_once(*loop: t.Any) -> t.Any:
+            event = install(*loop)
+            stop = _first_call_of(event.set)
+            for number in STOPPING:
+                _handle(number, stop, *loop)
+            return event
+
+        return install_once
+
+    for name in ("set_loop_signals", "set_sync_signals"):
+        setattr(handlers, name, hearing_once(getattr(handlers, name)))
+
+
+def _handle(number: signal.Signals, stop: Callable[[], None], loop: t.Any = None) -> None:
+    with contextlib.suppress(NotImplementedError):  # by event loops on Windows
+        if loop is not None:
+            loop.add_signal_handler(number, stop)
+            return
+    signal.signal(number, lambda *_: stop())
+
+
+def _first_call_of(function: Callable[[], object]) -> Callable[[], None]:
+    done = False
+
+    def call() -> None:
+        nonlocal done
+        if not done:
+            done = True
+            function()
+
+    return call
