@@ -58,6 +58,9 @@ from .wrappers import Request as Request
 from .wrappers import Response as Response
 
 if t.TYPE_CHECKING:
+    from .streaming import Event as Event
+    from .streaming import EventStream as EventStream
+    from .streaming import ndjson as ndjson
     from .websockets import BadMessage as BadMessage
     from .websockets import BlockingWebsocket as BlockingWebsocket
     from .websockets import Websocket as Websocket
@@ -69,8 +72,11 @@ __version__ = "0.1.0"
 _LATER = {
     "BadMessage": "websockets",
     "BlockingWebsocket": "websockets",
+    "Event": "streaming",
+    "EventStream": "streaming",
     "Websocket": "websockets",
     "WebsocketDisconnected": "websockets",
+    "ndjson": "streaming",
 }
 
 

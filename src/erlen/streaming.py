@@ -142,11 +142,8 @@ class EventStream(Response):
 
     @staticmethod
     def last_event_id() -> str | None:
-        """The id of the last event that the client of the current request got before it lost
-        its connection (`Last-Event-ID`), or `None`."""
-        sent = request.headers.get("Last-Event-ID")
-        # Browsers send UTF-8, where other fields have Latin-1.
-        return None if sent is None else sent.encode("latin1").decode(errors="replace")
+        """`request.last_event_id` of the current request."""
+        return request.last_event_id
 
 
 def ndjson(

@@ -308,6 +308,14 @@ class Request(_Request):
             name = name.rpartition(".")[0]
         return names
 
+    @property
+    def last_event_id(self) -> str | None:
+        """The id of the last server-sent event that the client got before it lost its connection,
+        or `None`. Source: WHATWG, HTML, "Server-sent events", 9.2.4."""
+        sent = self.headers.get("Last-Event-ID")
+        # Browsers send UTF-8, where other fields are Latin-1.
+        return None if sent is None else sent.encode("latin1").decode(errors="replace")
+
     def _declared_length(self) -> int | None:
         """The body's declared length where it is small and plain; else the long way decides."""
         environ = self.environ
