@@ -465,15 +465,13 @@ def begin(func: Callable[..., T], /, *args: t.Any) -> T | Suspended[T]:
 
     PERF: a call that never waits needs no coroutine.
     """
+    here = (_getcurrent or _load_getcurrent())()
+    if hasattr(here, "_erlen_bridge"):
+        # Waiting works here already. A greenlet made here would count this one's depth of the
+        # stack as its own, and hand it on to those that are made in it, until there is none left.
+        return func(*args)
     pool: list[t.Any] | None = getattr(_of_thread, "greenlets", None)
     worker = pool.pop() if pool else _new_greenlet()
-    here = t.cast("t.Any", _getcurrent)()
-    if hasattr(here, "_erlen_bridge"):
-        # What waits in here waits already: a greenlet inside of a greenlet would be born as deep
-        # in the stack as this one is, and so would those that come out of it, ever deeper.
-        pool = _of_thread.greenlets
-        pool.append(worker)
-        return func(*args)
     if worker.parent is not here:
         worker.parent = here
     # The task's own context, not a copy: tokens stay valid on both sides.
@@ -545,12 +543,18 @@ def _give_back(worker: t.Any) -> None:
         worker.switch(None, None)
 
 
-def _new_greenlet() -> t.Any:
-    """A greenlet that rests until it is handed a call."""
+def _load_getcurrent() -> t.Any:
     global _getcurrent
-    from greenlet import getcurrent, greenlet  # type: ignore[import-untyped,unused-ignore]
+    from greenlet import getcurrent  # type: ignore[import-untyped,unused-ignore]
 
     _getcurrent = getcurrent
+    return getcurrent
+
+
+def _new_greenlet() -> t.Any:
+    """A greenlet that rests until it is handed a call."""
+    from greenlet import greenlet
+
     if not hasattr(_of_thread, "greenlets"):
         _of_thread.greenlets = []
     worker = greenlet(_perform_calls)
