@@ -41,7 +41,7 @@ def limit_body(response: Response, seconds: float) -> Response:
     body = response.response
     if response.is_streamed:
         kind = _LimitedAsyncBody if hasattr(body, "__aiter__") else _LimitedBody
-        response.response = kind(body, monotonic() + seconds)
+        response.response = kind(body, monotonic() + seconds)  # type: ignore[assignment]
     return response
 
 
@@ -115,8 +115,12 @@ class _LimitedBody:
             self._source.close()
 
 
-class _LimitedAsyncBody(_LimitedBody):
-    """An asynchronous body, which is interrupted where it waits on the running loop."""
+class _LimitedAsyncBody:
+    """An asynchronous body, which is interrupted where it waits."""
+
+    def __init__(self, source: t.Any, at: float) -> None:
+        self._source = source
+        self._at = at
 
     def __aiter__(self) -> AsyncIterator[t.Any]:
         return self._go()
