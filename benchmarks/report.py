@@ -51,11 +51,15 @@ def commit() -> str:
     """The commit that is checked out, marked when the tree differs from it."""
     git = ["git", "-C", str(ROOT)]
     try:
-        head = subprocess.check_output([*git, "rev-parse", "--short=12", "HEAD"], text=True)
-        changed = subprocess.check_output([*git, "status", "--porcelain", "-uno"], text=True)
+        head = _output([*git, "rev-parse", "--short=12", "HEAD"])
+        changed = _output([*git, "status", "--porcelain", "-uno"])
     except (OSError, subprocess.CalledProcessError):
         return "unknown"
     return head.strip() + ("+changes" if changed.strip() else "")
+
+
+def _output(argv: list[str]) -> str:
+    return subprocess.check_output(argv, text=True, stderr=subprocess.DEVNULL)
 
 
 def versions(distributions: Iterable[str]) -> dict[str, str]:

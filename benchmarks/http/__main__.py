@@ -123,6 +123,17 @@ def measure_crowd(peers: list[str], subject: str, options: argparse.Namespace) -
     return found
 
 
+def measure(subject: str, peers: list[str], options: argparse.Namespace) -> dict[str, Any]:
+    if subject == "requests":
+        check_contract(peers, options.routes, options.server)
+        return measure_requests(peers, options.routes, options)
+    if subject == "websocket":
+        return measure_echoes(peers, options)
+    if subject == "events":
+        return measure_events(peers, options)
+    return measure_crowd(peers, subject, options)
+
+
 def tell(number: int, options: argparse.Namespace) -> None:
     print(f"round {number + 1} of {options.rounds}", file=sys.stderr, flush=True)
 
@@ -192,7 +203,7 @@ def print_result(result: dict[str, Any]) -> None:
             print(f"\n{f'{CROWD} at once, {subject}':28}{'cold, s':>10}{'warm, s':>10}")
             for name, found in crowd.items():
                 print(f"{name:28}{found['cold']:>10.3f}{median(found['warm']):>10.3f}")
-    print()
+    sys.stdout.flush()
 
 
 def allow_many_files() -> None:
@@ -232,17 +243,10 @@ def main() -> int:
         if name not in peers:
             print(f"{name}: not installed", file=sys.stderr)
     result: dict[str, Any] = {}
-    if "requests" in options.what:
-        check_contract(peers, options.routes, options.server)
-        result["requests"] = measure_requests(peers, options.routes, options)
-    if "websocket" in options.what:
-        result["websocket"] = measure_echoes(peers, options)
-    if "events" in options.what:
-        result["events"] = measure_events(peers, options)
-    for subject in ("upstream", "upstream-sync"):
-        if subject in options.what:
-            result[subject] = measure_crowd(peers, subject, options)
-    print_result(result)
+    for subject in options.what:
+        result[subject] = measure(subject, peers, options)
+        print_result({subject: result[subject]})
+    print()
     gates = gates_of(result, options.clock)
     packages = [package for name in peers if (package := PEERS[name].package)]
     servers = ["granian", "gunicorn", "uvicorn", "uvloop", "greenlet", "orjson", "aiohttp"]
