@@ -278,7 +278,8 @@ class _KeptLoop:
         return t.cast("asyncio.Task[T]", self.new_task(self._supervise(awaitable), loop=self.loop))
 
     def run(self, awaitable: Awaitable[T]) -> T:
-        task = self.start(awaitable)
+        # In a greenlet, so that sync code in the coroutine can wait for other ones.
+        task = self.start(run(await_, awaitable))
         try:
             return self.loop.run_until_complete(task)
         except BaseException:
@@ -300,8 +301,7 @@ class _KeptLoop:
     async def _supervise(self, awaitable: Awaitable[T]) -> T:
         self.note_generators()
         try:
-            # In a greenlet, so that sync code in the coroutine can wait for other ones.
-            return await run(await_, awaitable)
+            return await awaitable
         finally:
             self.after = copy_context()
             if (

@@ -38,6 +38,13 @@ async def close_async(source: object) -> None:
         await close()
 
 
+async def _close_both(items: object, source: object) -> None:
+    if items is not None:
+        await close_async(items)
+    if items is not source:
+        await close_async(source)
+
+
 def iterate(source: AsyncIterable[T]) -> Steps[T]:
     """An iterator over an async iterable, for sync code; close it if you leave it before its end.
 
@@ -112,6 +119,7 @@ class Pump:
 
     As all steps run in one task, the iterator may hold a time-out or a task group open from one
     item to the next; and a consumer can stop waiting for an item without cancelling the step.
+    Sync code in a step may use :func:`await_`.
     """
 
     def __init__(
@@ -123,7 +131,7 @@ class Pump:
     ) -> None:
         self._loop = loop
         self._asked = loop.create_future()
-        self._is_closing = False
+        self._has_begun = self._is_stepping = self._is_closing = False
         self._before_step = before_step
         work = self._work(source)
         self.task: asyncio.Task[None] = start(work) if start else loop.create_task(work)
@@ -134,55 +142,57 @@ class Pump:
         Raises RuntimeError while the step before is being made, and if the loop has meanwhile
         ended the task.
         """
-        if self._asked.done():
+        if self._is_stepping:
             raise RuntimeError("The stream is already waiting for its next item.")
         if self.task.done():
             raise RuntimeError("The stream ended together with the event loop that it ran on.")
         reply = self._loop.create_future()
+        self._is_stepping = True
         self._asked.set_result(reply)
         return reply
 
     async def _work(self, source: AsyncIterable[t.Any]) -> None:
         items: AsyncIterator[t.Any] | None = None
+        self._has_begun = True
         try:
             while (reply := await self._asked) is not None:
+                if self._is_closing:
+                    reply.cancel()
+                    return
                 self._asked = self._loop.create_future()
                 if self._before_step is not None:
                     self._before_step()
                 try:
                     if items is None:
                         items = source.__aiter__()
-                    item = await items.__anext__()
+                    item = await run(await_, items.__anext__())
                 except BaseException as error:
                     if self._is_closing:
                         reply.cancel()
                         raise
-                    if isinstance(error, StopAsyncIteration):
-                        item = END
-                    elif reply.done():
-                        raise
-                    else:  # raised again by whoever asked
-                        reply.set_exception(error)
+                    if not isinstance(error, StopAsyncIteration):
+                        if reply.done():
+                            raise
+                        reply.set_exception(error)  # raised again by whoever asked
                         return
+                    item = END
+                self._is_stepping = False
                 if not reply.done():
                     reply.set_result(item)
                 if self._is_closing or item is END:
                     return
         finally:
-            if items is not None:
-                await close_async(items)
-            if items is not source:
-                await close_async(source)
+            await run(await_, _close_both(items, source))
 
     def stop(self) -> None:
         """Have the iterator closed, and a step that waits cancelled; wait for `task` then."""
         if self._is_closing or self.task.done():
             return
         self._is_closing = True
-        if self._asked.done():
-            self.task.cancel()
-        else:
+        if not self._is_stepping:
             self._asked.set_result(None)
+        elif self._has_begun:  # what is cancelled before it begins closes nothing
+            self.task.cancel()
 
     async def aclose(self) -> None:
         """Close the iterator and wait until that is done. Raises what its clean-up raises."""
