@@ -46,6 +46,7 @@ if t.TYPE_CHECKING:
 
     from . import typing as ft
     from .blueprints import Blueprint
+    from .broadcast import Groups
     from .engine.routing import Map
     from .templating import Environment
     from .testing import AsyncFlaskClient, FlaskClient, FlaskCliRunner
@@ -279,6 +280,7 @@ class Erlen(Templates, Stages):
         name: str
         logger: logging.Logger
         jinja_env: Environment
+        groups: Groups
         _dropper: t.Callable[[], None]
     else:
 
@@ -305,6 +307,13 @@ class Erlen(Templates, Stages):
         def jinja_env(self):
             """The Jinja environment; configure it before templates are rendered."""
             return self.create_jinja_environment()
+
+        @lazy
+        def groups(self):
+            """Groups by name, to send messages to all who listen (see `BROADCAST_URL`)."""
+            from .broadcast import Groups
+
+            return Groups(self)
 
     @property
     def debug(self) -> bool:
