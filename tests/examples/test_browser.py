@@ -1,13 +1,9 @@
-"""The examples as people use them: served by `erlen serve`, in a browser, with mouse and keys.
-
-ERLEN_SCREENSHOTS names a folder to keep pictures of the pages in.
-"""
+"""The examples as people use them: served by `erlen serve`, in a browser, with mouse and keys."""
 
 from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -19,7 +15,6 @@ import pytest
 pytest.importorskip("selenium", reason="selenium is not installed")
 pytest.importorskip("granian", reason="granian is not installed")
 
-from selenium import webdriver
 from selenium.webdriver.common.actions.action_builder import ActionBuilder
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import WebDriverWait
@@ -28,11 +23,7 @@ from serving import Server, can_connect, wait_until
 pytestmark = [pytest.mark.live, pytest.mark.timeout(180)]
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
-FLAGS = ("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run")
-FLAGS += ("--disable-background-networking", "--disable-component-update", "--disable-sync")
-FLAGS += ("--disable-dev-shm-usage", "--window-size=1100,900")
 LONGEST_WAIT = 30
-SCREENSHOTS = os.environ.get("ERLEN_SCREENSHOTS")  # now: tests see no such variables
 
 # Lines of a digit through points (right, down) of a unit square.
 SHAPES = {
@@ -59,29 +50,6 @@ def serve(tmp_path: Path) -> Iterator[Callable[..., str]]:
         yield start
 
 
-@pytest.fixture
-def browser(tmp_path: Path) -> Iterator[Any]:
-    binary, driver = shutil.which("chromium"), shutil.which("chromedriver")
-    if binary is None or driver is None:
-        pytest.skip("chromium and chromedriver are not installed")
-    options = webdriver.ChromeOptions()
-    options.binary_location = binary
-    for flag in (*FLAGS, f"--user-data-dir={tmp_path / 'profile'}"):
-        options.add_argument(flag)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    started = webdriver.Chrome(options=options, service=webdriver.ChromeService(driver))
-    started.set_page_load_timeout(60)
-    yield started
-    complaints = [entry["message"] for entry in started.get_log("browser")]
-    started.quit()
-    assert [text for text in complaints if " 4" not in text] == []
-
-
-def keep_picture(browser: Any, name: str) -> None:
-    if SCREENSHOTS:
-        browser.save_screenshot(str(Path(SCREENSHOTS) / f"{name}.png"))
-
-
 def draw(browser: Any, digit: int) -> None:
     canvas = browser.find_element(By.TAG_NAME, "canvas")
     width = canvas.size["width"]
@@ -103,7 +71,10 @@ def see_digit(browser: Any, digit: int) -> None:
 
 
 def test_digits_are_drawn_and_uploaded(
-    serve: Callable[..., str], browser: Any, tmp_path: Path
+    serve: Callable[..., str],
+    browser: Any,
+    keep_picture: Callable[[str], None],
+    tmp_path: Path,
 ) -> None:
     pytest.importorskip("sklearn", reason="scikit-learn is not installed")
     image = pytest.importorskip("PIL.Image", reason="Pillow is not installed")
@@ -114,7 +85,7 @@ def test_digits_are_drawn_and_uploaded(
         browser.find_element(By.CSS_SELECTOR, ".clear").click()
         draw(browser, digit)
         see_digit(browser, digit)
-    keep_picture(browser, "digits-drawn")
+    keep_picture("digits-drawn")
     best = browser.find_element(By.CSS_SELECTOR, ".best")
     assert best.find_element(By.CSS_SELECTOR, ".name").text == "7"
     bar, whole = best.find_element(By.TAG_NAME, "rect"), best.find_element(By.TAG_NAME, "svg")
@@ -132,7 +103,7 @@ def test_digits_are_drawn_and_uploaded(
     browser.find_element(By.CSS_SELECTOR, "form button").click()
     problem = browser.find_element(By.CSS_SELECTOR, ".problem")
     WebDriverWait(browser, LONGEST_WAIT).until(lambda _: "not a PNG or JPEG" in problem.text)
-    keep_picture(browser, "digits-refused")
+    keep_picture("digits-refused")
 
     browser.find_element(By.LINK_TEXT, "6").click()
     see_digit(browser, 6)
@@ -152,7 +123,12 @@ def submit(browser: Any, selector: str = "main form button", **fields: str) -> s
     return flashed
 
 
-def test_a_blog_is_written(serve: Callable[..., str], browser: Any, tmp_path: Path) -> None:
+def test_a_blog_is_written(
+    serve: Callable[..., str],
+    browser: Any,
+    keep_picture: Callable[[str], None],
+    tmp_path: Path,
+) -> None:
     settings = {"BLOG_DATABASE": f'"{tmp_path / "blog.sqlite3"}"', "BLOG_SECRET_KEY": '"test"'}
     command = [sys.executable, "-m", "erlen", "--app", str(EXAMPLES / "blog"), "init-db"]
     subprocess.run(command, cwd=tmp_path, env={**os.environ, **settings}, check=True, timeout=60)
@@ -166,7 +142,7 @@ def test_a_blog_is_written(serve: Callable[..., str], browser: Any, tmp_path: Pa
     browser.get(site + "/write")
     assert submit(browser, title="On bees", body="They sleep.\n\nIt snows.") == "Published."
     assert len(browser.find_elements(By.CSS_SELECTOR, ".body p")) == 2
-    keep_picture(browser, "blog-entry")
+    keep_picture("blog-entry")
 
     browser.find_element(By.LINK_TEXT, "Edit").click()
     assert submit(browser, title="On bees in winter") == "Saved."
@@ -180,5 +156,5 @@ def test_a_blog_is_written(serve: Callable[..., str], browser: Any, tmp_path: Pa
     assert browser.current_url == site + "/entries/1/edit"
     browser.find_element(By.TAG_NAME, "summary").click()
     assert submit(browser, ".risky") == "Deleted “On bees in winter”."
-    keep_picture(browser, "blog-empty")
+    keep_picture("blog-empty")
     assert "Nothing written yet" in browser.page_source
