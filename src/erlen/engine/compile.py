@@ -15,6 +15,7 @@ from werkzeug.exceptions import NotImplemented as NotImplementedByServer
 from . import pipeline
 from .bridge import is_bridged, is_coroutine_function, stepping
 from .deadline import limit_body, limited
+from .derive import derive
 from .internals import is_outdated
 from .placement import place
 from .plan import Plan, Program
@@ -228,14 +229,7 @@ def _compile_plan(program: Program, rule: Rule | None) -> Plan:
                 functions.append(_ready(program, function))
         return tuple(functions)
 
-    plan.url_values = tuple(
-        function for name in inward for function in app.url_value_preprocessors.get(name) or ()
-    )
-    plan.sources += [
-        ("url_value_preprocessor", name, function)
-        for name in inward
-        for function in app.url_value_preprocessors.get(name) or ()
-    ]
+    plan.url_values = flatten("url_value_preprocessor", app.url_value_preprocessors, inward, False)
     plan.before = flatten("before_request", app.before_request_funcs, inward, False)
     view = app.view_functions.get(endpoint)
     if view is not None:
@@ -244,8 +238,10 @@ def _compile_plan(program: Program, rule: Rule | None) -> Plan:
         timeout = getattr(rule, "timeout", None)
         if getattr(rule, "on_socket", False):
             view = _refuse_socket
-        elif timeout is not None:
-            view = limited(view, timeout)
+        else:
+            view = derive(view, rule, app)
+            if timeout is not None:
+                view = limited(view, timeout)
         plan.view = plan.on_loop = _ready(program, view)
         if is_bridged(plan.view) and program.overridden.isdisjoint(_WAITERS):
             plan.on_loop = stepping(view)
