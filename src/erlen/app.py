@@ -441,7 +441,7 @@ class Erlen(Templates, Stages):
         """The names that the interactive shell knows."""
         known: dict[str, t.Any] = {"app": self, "g": g}
         for processor in self.shell_context_processors:
-            known |= processor()
+            known |= self.ensure_sync(processor)()
         return known
 
     # URLs (how they are built is in `urls`)

@@ -36,7 +36,6 @@ class Templates(Urls):
 
         @property
         def debug(self) -> bool: ...
-        def ensure_sync(self, func: t.Callable[..., t.Any]) -> t.Callable[..., t.Any]: ...
 
     def create_global_jinja_loader(self) -> DispatchingJinjaLoader:
         """Make the loader that asks the application's and the blueprints' loaders."""

@@ -96,8 +96,14 @@ AfterWebsocketCallable = (
 
 # -- URLs, templates, shell ---------------------------------------------------------------------
 
-URLDefaultCallable = t.Callable[[str, dict[str, t.Any]], None]
-URLValuePreprocessorCallable = t.Callable[[str | None, dict[str, t.Any] | None], None]
+URLDefaultCallable = (
+    t.Callable[[str, dict[str, t.Any]], None]
+    | t.Callable[[str, dict[str, t.Any]], t.Awaitable[None]]
+)
+URLValuePreprocessorCallable = (
+    t.Callable[[str | None, dict[str, t.Any] | None], None]
+    | t.Callable[[str | None, dict[str, t.Any] | None], t.Awaitable[None]]
+)
 
 TemplateContextProcessorCallable = (
     t.Callable[[], dict[str, t.Any]] | t.Callable[[], t.Awaitable[dict[str, t.Any]]]
@@ -106,4 +112,6 @@ TemplateFilterCallable = t.Callable[..., t.Any]
 TemplateGlobalCallable = t.Callable[..., t.Any]
 TemplateTestCallable = t.Callable[..., bool]
 
-ShellContextProcessorCallable = t.Callable[[], dict[str, t.Any]]
+ShellContextProcessorCallable = (
+    t.Callable[[], dict[str, t.Any]] | t.Callable[[], t.Awaitable[dict[str, t.Any]]]
+)

@@ -29,6 +29,7 @@ class Urls(Scaffold):
     if t.TYPE_CHECKING:
 
         def create_url_adapter(self, request: Request | None) -> MapAdapter | None: ...
+        def ensure_sync(self, func: t.Callable[..., t.Any]) -> t.Callable[..., t.Any]: ...
 
     def url_for(
         self,
@@ -100,7 +101,7 @@ class Urls(Scaffold):
             end = endpoint.find(".", end + 1)
         for name in names:
             for function in registry.get(name, ()):
-                function(endpoint, values)
+                self.ensure_sync(function)(endpoint, values)
 
     def handle_url_build_error(
         self, error: BuildError, endpoint: str, values: dict[str, t.Any]

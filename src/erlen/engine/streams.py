@@ -314,8 +314,7 @@ class InContexts(t.Generic[T]):
     async def __anext__(self) -> T:
         if self._is_done:
             raise StopAsyncIteration
-        # PERF: whoever steps this in a greenlet spares it another one.
-        return self._step() if bridge.is_in_greenlet() else await run(self._step)
+        return await run(self._step)
 
     async def aclose(self) -> None:
         """Close the iterator inside of the contexts, then pop them."""
