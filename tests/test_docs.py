@@ -160,6 +160,8 @@ def test_commands_are_right(page: str, command: str, tmp_path: Path) -> None:
             check_erlen(words, tmp_path, env)
         case ["python", "-m", "erlen.compat" | "pytest" | "venv" | "benchmarks.inprocess", *_]:
             pass
+        case ["python", folder] if folder.startswith("examples/"):
+            assert (ROOT / folder / "__main__.py").is_file()
         case ["python", "train.py"]:
             assert (ROOT / page).with_name("train.py").is_file()
         case ["cd", folder]:
