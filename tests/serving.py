@@ -45,6 +45,22 @@ COMMANDS: dict[str, tuple[str, list[str]]] = {
 
 SERVERS = [kind for kind in COMMANDS if kind != "script"]
 
+_UVICORN = ["uvicorn", "{app}", "--interface=asgi3", "--host=127.0.0.1", "--port={port}"]
+
+#: The same for servers that speak ASGI; uvicorn has three implementations of WebSockets.
+ASGI_COMMANDS: dict[str, tuple[str, list[str]]] = {
+    "granian-asgi": (
+        "granian",
+        ["granian", "{app}", "--interface=asgi", "--host=127.0.0.1", "--port={port}"],
+    ),
+    "hypercorn": ("hypercorn", ["hypercorn", "asgi:{app}", "--bind={bind}"]),
+    "uvicorn": ("websockets", [*_UVICORN, "--ws=websockets"]),
+    "uvicorn-sansio": ("websockets", [*_UVICORN, "--ws=websockets-sansio"]),
+    "uvicorn-wsproto": ("wsproto", [*_UVICORN, "--ws=wsproto"]),
+}
+
+ASGI_SERVERS = list(ASGI_COMMANDS)
+
 
 class Server:
     """A running server: its process, and where it listens."""
@@ -61,14 +77,15 @@ class Server:
         wait: bool = True,
         **env: str,
     ) -> None:
-        package, command = COMMANDS[kind]
-        if importlib.util.find_spec(package) is None:
-            pytest.skip(f"{package} is not installed")
+        package, command = {**COMMANDS, **ASGI_COMMANDS}[kind]
+        for needed in (package, "uvicorn" if kind.startswith("uvicorn") else package):
+            if importlib.util.find_spec(needed) is None:
+                pytest.skip(f"{needed} is not installed")
         self.kind = kind
         self.unix = unix
         self.port = 0 if unix else free_port()
         bind = f"unix:{unix}" if unix else f"127.0.0.1:{self.port}"
-        filled = (part.format(app=app, bind=bind, workers=workers) for part in command)
+        filled = (part.format(app=app, bind=bind, workers=workers, port=self.port) for part in command)
         module, *args = filter(None, filled)
         self.start([sys.executable, "-m", module, *args, *options], cwd, env, wait=wait)
 

@@ -13,8 +13,10 @@ if t.TYPE_CHECKING:
 
     from .plan import Function, Program
 
-#: A parameter without an annotation gets the socket if it has one of these names.
+#: A parameter without a type gets the socket if it has one of these names.
 _NAMES_OF_SOCKET = frozenset({"socket", "websocket", "ws"})
+# Annotations that say nothing, also as strings.
+_NO_TYPE = (inspect.Parameter.empty, t.Any, "Any", "t.Any", "typing.Any")
 _BY_KEYWORD = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
 
 
@@ -99,7 +101,7 @@ def parameter_for_socket(view: t.Any, variables: t.Container[str]) -> str | None
             name in _NAMES_OF_SOCKET
             and name not in variables
             and parameter.kind in _BY_KEYWORD
-            and parameter.annotation is inspect.Parameter.empty
+            and parameter.annotation in _NO_TYPE
             and parameter.default is inspect.Parameter.empty
         ):
             return name

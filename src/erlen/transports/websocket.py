@@ -252,7 +252,7 @@ async def _finish(socket: Websocket, life: _Life) -> None:
         pass
     finally:
         if response is not None:
-            response.close()
+            await bridge.run(response.close)
 
 
 async def _refuse(socket: Websocket, response: t.Any) -> None:
@@ -271,7 +271,8 @@ async def _refuse(socket: Websocket, response: t.Any) -> None:
             await _give_piece(socket, piece.encode() if isinstance(piece, str) else piece, True)
         await _give_piece(socket, b"", False)
     else:
-        await _give_piece(socket, b"".join(response.iter_encoded()), False)
+        body = await bridge.run(b"".join, response.iter_encoded())
+        await _give_piece(socket, body, False)
 
 
 async def _give_piece(socket: Websocket, piece: bytes, more: bool) -> None:

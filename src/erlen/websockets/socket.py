@@ -49,6 +49,7 @@ class Websocket(Handshake):
     close_code: int | None = None
     #: What was said at the close.
     close_reason = ""
+    _has_warned: t.ClassVar[bool] = False
 
     # Instances are made by the ASGI edge: the constructor is no part of the public interface.
     def __init__(
@@ -107,13 +108,8 @@ class Websocket(Handshake):
             if self._more_headers is not None:
                 pairs += encoded(await bridge.run(self._more_headers))
             message: Message = {"type": "websocket.accept", "subprotocol": subprotocol}
-            if self._speaks("2.1"):
-                message["headers"] = pairs
-            elif pairs:
-                self._app.logger.warning(
-                    "The server cannot send headers with the answer to a WebSocket: %s are lost.",
-                    ", ".join(name.decode() for name, _ in pairs),
-                )
+            message["headers"] = pairs
+            self._warn_of_loss({name.decode() for name, _ in pairs} - {"vary"})
             await self._give(message)
             if self._state == _CONNECTING:
                 self._state = _OPEN
@@ -144,6 +140,19 @@ class Websocket(Handshake):
         except WebsocketDisconnected:
             pass  # the client was faster
         self._wake_all()
+
+    def _warn_of_loss(self, headers: set[str]) -> None:
+        """Say once that the server sends no headers with the answer, if there are any."""
+        # Granian, as of 2.8, leaves them out and does not tell.
+        server = type(getattr(self._send_event, "__self__", None)).__name__
+        is_lost = server == "ASGIWebsocketProtocol" or not self._speaks("2.1")
+        if headers and is_lost and not Websocket._has_warned:
+            Websocket._has_warned = True
+            self._app.logger.warning(
+                "This server sends no headers with the answer that accepts a WebSocket: %s do not"
+                " reach the client.",
+                ", ".join(sorted(headers)),
+            )
 
     def _speaks(self, version: str) -> bool:
         """Whether the server knows this version of the specification of HTTP and WebSocket."""
