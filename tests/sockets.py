@@ -3,11 +3,26 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+import functools
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
 Message = dict[str, Any]
+
+
+def run_async(test: Callable[..., Awaitable[Any]]) -> Callable[..., None]:
+    """Run a test that is a coroutine function, and see that it leaves no task behind."""
+
+    @functools.wraps(test)
+    def runner(*args: Any, **kwargs: Any) -> None:
+        async def main() -> None:
+            await test(*args, **kwargs)
+            assert asyncio.all_tasks() == {asyncio.current_task()}
+
+        asyncio.run(main())
+
+    return runner
 
 
 class ClientLeft(OSError):

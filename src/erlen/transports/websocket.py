@@ -147,10 +147,15 @@ class _Life:
                 rv = self._view()
         except Exception as error:
             if is_disconnection(error):
+                self._finalize(None)
                 raise
             rv = self.program.handle_user_exception(self.program, self.ctx, error)
             self._finalize(rv)
             self._close_for(self.response)
+        except BaseException:
+            if self.ctx.socket._has_cancelled:
+                self._finalize(None)
+            raise
         else:
             self._finalize(rv)
 

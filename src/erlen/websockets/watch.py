@@ -27,17 +27,14 @@ async def watch(socket: Websocket, work: Coroutine[t.Any, t.Any, T], cancels: bo
     try:
         return await _stepped(socket, work)
     except asyncio.CancelledError:
-        if not socket._has_cancelled or _is_cancelled_still(task):
+        # Somebody else may want the task to end too. Python 3.10 cannot tell.
+        if not socket._has_cancelled or getattr(task, "cancelling", int)() > 1:
             raise
         return None
     finally:
         socket._cancels = False
-
-
-def _is_cancelled_still(task: t.Any) -> bool:
-    """Whether somebody else wants the task to end too. Python 3.10 cannot tell."""
-    uncancel = getattr(task, "uncancel", None)
-    return uncancel is not None and uncancel() > 0
+        if socket._has_cancelled and hasattr(task, "uncancel"):
+            task.uncancel()
 
 
 @coroutine
