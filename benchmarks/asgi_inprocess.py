@@ -97,13 +97,13 @@ class Lifespan:
     def __init__(self, app: Any) -> None:
         self.app = app
         self.incoming: asyncio.Queue[str] = asyncio.Queue()
-        self.outgoing: asyncio.Queue[str] = asyncio.Queue()
+        self.outgoing: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
 
     async def receive(self) -> dict[str, Any]:
         return {"type": await self.incoming.get()}
 
     async def send(self, message: dict[str, Any]) -> None:
-        await self.outgoing.put(message["type"])
+        await self.outgoing.put(message)
 
     async def step(self, kind: str) -> None:
         await self.incoming.put(kind)
@@ -112,8 +112,8 @@ class Lifespan:
         if not answered.done():
             # An application that ends here does not take part, says the specification.
             answered.cancel()
-        elif answered.result() != f"{kind}.complete":
-            raise SystemExit(answered.result())
+        elif answered.result()["type"] != f"{kind}.complete":
+            raise SystemExit(str(answered.result()))
 
     async def __aenter__(self) -> None:
         scope = {"type": "lifespan", "asgi": {"version": "3.0"}, "state": {}}
