@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import typing as t
 from contextvars import copy_context
+from weakref import ref
 
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import BadRequest, HTTPException
 
 from ..engine import bridge
 from ..engine.threads import waiting
@@ -19,6 +20,7 @@ from ..signals import audience
 from ..state import NOTHING, current
 from ..wrappers.scope import EXTRA, BodyStream, Inbox, environ_of, path_in_app
 from .answer import Answer, DirectAnswer
+from .mount import serve_start
 from .wsgi import DIRECT_METHODS, MOST_HOSTS, serve_directly, wsgi_app
 
 if t.TYPE_CHECKING:
@@ -33,6 +35,9 @@ if t.TYPE_CHECKING:
 QUEUE_TIME = "erlen.queue_time"
 #: Seconds that a request takes before it is watched whether its client has left.
 _WATCH_AFTER = 0.05
+#: After so many pieces of an asynchronous body the loop's other tasks get a turn: neither the body
+#: nor the server need ever make it wait.
+_TURN = 16
 _END: t.Any = object()
 
 
@@ -42,8 +47,11 @@ async def asgi_app(app: t.Any, scope: Scope, receive: Receive, send: Send) -> No
         await _serve_other(app, scope, receive, send)
         return
     program: Program = app._program
-    if program is None or program.foreign:
-        program = app._current_program()
+    if program is None or program.asks:
+        started = await serve_start(app, scope, receive, send)
+        if started is None:  # a mounted application has answered
+            return
+        program = started
     matcher = program.matcher
     if matcher is None or program.wraps_wsgi or scope.get("root_path"):
         await _serve(program, scope, receive, send)
@@ -52,6 +60,9 @@ async def asgi_app(app: t.Any, scope: Scope, receive: Receive, send: Send) -> No
     marks: dict[str, t.Any] = {}
     for name, value in scope["headers"]:
         if name == b"host":
+            if host is not None:
+                host = None
+                break
             host = value
         elif name == b"cookie":
             marks["HTTP_COOKIE"] = value
@@ -96,7 +107,11 @@ async def asgi_app(app: t.Any, scope: Scope, receive: Receive, send: Send) -> No
                 await send({"type": "http.response.start", "status": 200, "headers": headers})
                 await send({"type": "http.response.body", "body": body})
             else:
-                await Exchange(request._inbox, send).finish(app, done)
+                inbox = request._inbox
+                if inbox.reader is None:
+                    inbox.reader = ref(request)
+                del request, marks
+                await Exchange(inbox, send).finish(app, done)
             return
     await _serve(program, scope, receive, send)
 
@@ -106,7 +121,8 @@ async def _serve_other(app: t.Any, scope: Scope, receive: Receive, send: Send) -
     if kind == "websocket":
         from .websocket import websocket_app
 
-        await websocket_app(app, scope, receive, send)
+        if await serve_start(app, scope, receive, send) is not None:
+            await websocket_app(app, scope, receive, send)
     elif kind == "lifespan":
         from .lifespan import lifespan_app
 
@@ -118,19 +134,23 @@ async def _serve_other(app: t.Any, scope: Scope, receive: Receive, send: Send) -
 async def _serve(program: Program, scope: Scope, receive: Receive, send: Send) -> None:
     app = program.app
     exchange = Exchange(Inbox(receive), send)
-    environ = environ_of(scope, BodyStream(exchange.inbox))
+    environ = exchange.environ = environ_of(scope, BodyStream(exchange.inbox))
     host = environ.get("HTTP_HOST")
+    if host and "," in host and [name for name, _ in scope["headers"]].count(b"host") > 1:
+        # RFC 9112, 3.2: a proxy may have gone by one of them, and the application by another.
+        await exchange.refuse(BadRequest("There is more than one host."), environ)
+        return
     if host in program.hosts and len(program.raw_hosts) < MOST_HOSTS:
         program.raw_hosts.add(host.encode("latin1"))
     try:
-        if program.wraps_wsgi:
-            await exchange.run_on_thread(app, environ, Answer())
-            return
-        plan = _plan_of(program, scope, environ)
-        if plan is None or not plan.runs_natively(environ["REQUEST_METHOD"]):
-            await exchange.run_on_thread(app, environ, DirectAnswer())
+        plan = None if program.wraps_wsgi else _plan_of(program, scope, environ)
+        is_native = plan is not None and plan.runs_natively(environ["REQUEST_METHOD"])
+        del environ
+        if is_native:
+            await exchange.run_natively(app, plan, exchange.hand_over())
         else:
-            await exchange.run_natively(app, plan, environ)
+            answer = Answer() if program.wraps_wsgi else DirectAnswer()
+            await exchange.run_on_thread(app, exchange.hand_over(), answer)
     except BaseException as error:
         if not exchange.explains(error):
             raise
@@ -167,21 +187,31 @@ def _plan_of(program: Program, scope: Scope, environ: WSGIEnvironment) -> Plan |
 class Exchange:
     """One request and its response: what is received and sent, and whether the client is there."""
 
-    __slots__ = ("_task", "_timer", "_watcher", "inbox", "send")
+    __slots__ = ("_is_watched", "_task", "_timer", "_watcher", "environ", "inbox", "send")
 
     def __init__(self, inbox: Inbox, send: Send) -> None:
         self.inbox = inbox
         self.send = send
+        #: Of the request, until it runs; whoever holds it may yet read the body.
+        self.environ: t.Any = None
+        # Of the request; set while it is to be cancelled when the client leaves.
         self._task: t.Any = None
+        self._is_watched = False
         self._timer: t.Any = None
         self._watcher: t.Any = None
 
-    async def run_natively(self, app: t.Any, plan: Plan, environ: WSGIEnvironment) -> None:
+    def hand_over(self) -> t.Any:
+        """The environ, for somebody who drops it at the end of the request."""
+        environ, self.environ = self.environ, None
+        return environ
+
+    async def run_natively(self, app: t.Any, plan: t.Any, environ: WSGIEnvironment) -> None:
         """Run the request in this task, and send what comes of it."""
         if plan.cancels:
             self.watch()
         answer = DirectAnswer()
         answer.body = await bridge.run(wsgi_app, app, environ, answer)
+        del environ
         await self._send(app, answer)
 
     async def finish(self, app: t.Any, answer: DirectAnswer) -> None:
@@ -194,6 +224,12 @@ class Exchange:
         finally:
             await self.end()
 
+    async def refuse(self, error: HTTPException, environ: WSGIEnvironment) -> None:
+        """Send an error's own page."""
+        answer = Answer()
+        body = error.get_response(environ)(environ, answer)
+        await self._send_ready(answer, body)
+
     async def _send(self, app: t.Any, answer: DirectAnswer) -> None:
         body = answer.body
         context = None
@@ -204,6 +240,7 @@ class Exchange:
             else:
                 await self._send_ready(answer, body)
         finally:
+            self.rest()
             if context is not None:
                 await _close_on_thread(app, body, context)
             elif hasattr(body, "close"):
@@ -213,6 +250,7 @@ class Exchange:
         """Run the request on a worker thread, through `app.wsgi_app`, and send what comes of it."""
         context = copy_context()
         call = app.worker_threads.submit(context.run, _call, app.wsgi_app, environ, answer)
+        del environ
         try:
             body = await call
         except BaseException:
@@ -226,6 +264,7 @@ class Exchange:
             else:
                 await self._send_ready(answer, body)
         finally:
+            self.rest()
             await _close_on_thread(app, body, context)
 
     async def _send_ready(self, answer: Answer, body: t.Any) -> None:
@@ -239,8 +278,11 @@ class Exchange:
 
     async def _send_source(self, source: t.Any) -> None:
         """Send an asynchronous body as it comes; closed in any case."""
+        from asyncio import sleep
+
         self.watch()
         send = self.send
+        sent = 0
         pieces = source.__aiter__()
         try:
             while True:
@@ -253,7 +295,11 @@ class Exchange:
                     piece = piece.encode()
                 if piece:
                     await send({"type": "http.response.body", "body": piece, "more_body": True})
+                    sent += 1
+                    if not sent % _TURN:
+                        await sleep(0)
         finally:
+            self.rest()
             if hasattr(pieces, "aclose"):
                 await bridge.run(bridge.await_, pieces.aclose())
         await send({"type": "http.response.body", "body": b""})
@@ -302,17 +348,18 @@ class Exchange:
             from asyncio import current_task, get_running_loop
 
             self._task = current_task()
+            self._is_watched = True
             self._timer = get_running_loop().call_later(_WATCH_AFTER, self._start_watching)
 
     def _start_watching(self) -> None:
-        self._watcher = self._timer = None
+        self._timer = None
         from asyncio import get_running_loop
 
         self._watcher = get_running_loop().create_task(self._cancel_when_gone())
 
     async def _cancel_when_gone(self) -> None:
         await self.inbox.until_gone()
-        if self._task is not None:
+        if self._is_watched:
             self._task.cancel()
 
     def explains(self, error: BaseException) -> bool:
@@ -323,15 +370,21 @@ class Exchange:
 
         if not isinstance(error, CancelledError):
             return isinstance(error, OSError)
-        if hasattr(self._task, "uncancel"):
-            self._task.uncancel()
-        return True
+        if self._task is None:
+            return False
+        # Somebody else may want the task to end too, which Python 3.10 cannot tell.
+        return not (hasattr(self._task, "uncancel") and self._task.uncancel())
 
-    async def end(self) -> None:
-        """Stop watching."""
-        self._task = None
+    def rest(self) -> None:
+        """Cancel no longer: what is left to do is done whether the client is there or not."""
+        self._is_watched = False
         if self._timer is not None:
             self._timer.cancel()
+
+    async def end(self) -> None:
+        """Leave nothing behind that watches for the client."""
+        self.rest()
+        self._task = None
         watcher, self._watcher = self._watcher, None
         if watcher is not None and not watcher.done():
             from asyncio import wait

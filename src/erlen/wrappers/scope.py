@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import sys
 import typing as t
+import weakref
 from collections import deque
 
 from werkzeug.exceptions import ClientDisconnected
@@ -36,12 +37,16 @@ _NAMES: dict[bytes, str | None] = {
     b"content-length": "CONTENT_LENGTH",
 }
 _MOST_NAMES = 512
+# Bytes of a body that nobody reads, to be received in search of the client's end; and seconds
+# after which it is looked at again whether somebody may read it.
+_MOST_HELD = 65_536
+_PATIENCE = 0.05
 
 
 def path_in_app(scope: Scope) -> str:
     """The path of the request behind the application's own, `root_path`."""
     path: str = scope["path"]
-    root = scope.get("root_path")
+    root = (scope.get("root_path") or "").rstrip("/")
     if root and path.startswith(root) and path[len(root) : len(root) + 1] in ("", "/"):
         return path[len(root) :]
     return path
@@ -64,7 +69,7 @@ def environ_of(scope: Scope, body: t.Any) -> WSGIEnvironment:
     """The environ of a scope; `body` is the stream `wsgi.input`."""
     environ: WSGIEnvironment = {
         "REQUEST_METHOD": scope.get("method", "GET"),
-        "SCRIPT_NAME": _native(scope.get("root_path") or ""),
+        "SCRIPT_NAME": _native((scope.get("root_path") or "").rstrip("/")),
         "PATH_INFO": _native(path_in_app(scope)),
         "QUERY_STRING": (scope.get("query_string") or b"").decode("latin1"),
         "SERVER_PROTOCOL": f"HTTP/{scope.get('http_version', '1.1')}",
@@ -119,17 +124,29 @@ class Inbox:
     """What a request receives, a message at a time: pieces of its body, then that its client left.
 
     Several may wait at once, the body's reader and who watches for the client: one of them
-    receives, the others take part. At most one piece is held that nobody has asked for.
+    receives, the others take part. Little is held that nobody has asked for.
     """
 
-    __slots__ = ("_drained", "_pieces", "_receive", "_receiving", "ended", "gone")
+    __slots__ = (
+        "_drained",
+        "_held",
+        "_pieces",
+        "_receive",
+        "_receiving",
+        "ended",
+        "gone",
+        "reader",
+    )
 
     def __init__(self, receive: Receive) -> None:
         self._receive = receive
         self._pieces: deque[bytes] = deque()
-        # Futures for who has to wait: until a message has come, until the held piece was taken.
+        self._held = 0
+        # Futures for who has to wait: until a message has come, until a held piece was taken.
         self._receiving: t.Any = None
         self._drained: t.Any = None
+        #: Refers to the object through which the body is read, `None` before there is one.
+        self.reader: weakref.ref[t.Any] | None = None
         #: Whether the body was received to its end.
         self.ended = False
         #: Whether the client has left.
@@ -144,21 +161,34 @@ class Inbox:
                 raise ClientDisconnected()
             await self._take()
         piece = self._pieces.popleft()
+        self._held -= len(piece)
         if self._drained is not None and not self._drained.done():
             self._drained.set_result(None)
         return piece
 
     async def until_gone(self) -> None:
-        """Return when the client has left; a body that nobody reads holds this up."""
-        from asyncio import get_running_loop
+        """Return when the client has left.
 
+        A large body holds this up for as long as somebody may read it yet.
+        """
         while not self.gone:
-            if self._pieces:
-                self._drained = get_running_loop().create_future()
-                await self._drained
-                self._drained = None
-            else:
+            if self._held < _MOST_HELD:
                 await self._take()
+            elif self.reader is not None and self.reader() is None:
+                self._pieces.clear()
+                self._held = 0
+            else:
+                await self._wait_for_reader()
+
+    async def _wait_for_reader(self) -> None:
+        """Wait until a piece is taken, or a moment: the reader may end on any thread."""
+        import asyncio
+
+        self._drained = asyncio.get_running_loop().create_future()
+        try:
+            await asyncio.wait([self._drained], timeout=_PATIENCE)
+        finally:
+            self._drained = None
 
     async def _take(self) -> None:
         """Receive one message, or wait until the one has come that somebody else receives."""
@@ -181,6 +211,7 @@ class Inbox:
         piece = message.get("body")
         if piece and not self.ended:
             self._pieces.append(bytes(piece))
+            self._held += len(piece)
         if not message.get("more_body"):
             self.ended = True
 
@@ -191,6 +222,7 @@ class BodyStream(io.RawIOBase):
     def __init__(self, inbox: Inbox) -> None:
         self._inbox = inbox
         self._rest = memoryview(b"")
+        inbox.reader = weakref.ref(self)
 
     def readable(self) -> bool:
         return True
