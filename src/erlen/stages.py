@@ -66,7 +66,7 @@ class Stages(Scaffold):
 
     def __getstate__(self) -> dict[str, t.Any]:
         # A copy compiles a program of its own.
-        return {k: v for k, v in vars(self).items() if k not in ("_program", "_dropper")}
+        return {k: v for k, v in vars(self).items() if k not in ("_life", "_program", "_dropper")}
 
     def _current_program(self) -> Program:
         program = self._program
@@ -133,7 +133,9 @@ class Stages(Scaffold):
         def websocket_threads(self):
             """The threads of WebSockets whose views are plain functions, one each
             (`WEBSOCKET_THREADS`)."""
-            return Threads(self.config.get("WEBSOCKET_THREADS", 100), "erlen-websocket")
+            from .engine.sockets import SocketThreads
+
+            return SocketThreads(self.config.get("WEBSOCKET_THREADS", 100), "erlen-websocket")
 
     else:
         websocket_threads: Threads

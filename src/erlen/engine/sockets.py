@@ -7,6 +7,7 @@ import typing as t
 
 from .compile import _names, _ready
 from .placement import _waits
+from .threads import Threads
 
 if t.TYPE_CHECKING:
     from werkzeug.routing import Rule
@@ -69,6 +70,13 @@ class SocketPlan:
         wish = getattr(rule, "cancel_on_disconnect", None)
         #: Whether the view is cancelled when the client leaves.
         self.cancels = wish is None or bool(wish)
+
+
+class SocketThreads(Threads):
+    """Threads for WebSockets, each of which keeps one for as long as it is open."""
+
+    #: WebSockets that have a thread.
+    taken = 0
 
 
 def socket_plan(program: Program, rule: Rule | None) -> SocketPlan:

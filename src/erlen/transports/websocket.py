@@ -15,7 +15,7 @@ from contextvars import copy_context
 from werkzeug.exceptions import Forbidden, HTTPException, InternalServerError, ServiceUnavailable
 
 from ..engine import bridge
-from ..engine.sockets import SocketPlan, socket_plan
+from ..engine.sockets import SocketPlan, SocketThreads, socket_plan
 from ..signals import (
     got_request_exception,
     got_websocket_exception,
@@ -85,11 +85,15 @@ def _match(program: Program, ctx: WebsocketContext) -> SocketPlan:
 
 
 async def _run_on_thread(life: _Life) -> None:
-    threads = life.program.app.websocket_threads
-    if threads.busy >= threads.limit:  # to wait for another connection's end may take for ever
+    threads: SocketThreads = life.program.app.websocket_threads
+    if threads.taken >= threads.limit:  # to wait for another connection's end may take for ever
         life.answer_at_once(ServiceUnavailable())
         return
-    await threads.submit(copy_context().run, life.run)
+    threads.taken += 1
+    try:
+        await threads.submit(copy_context().run, life.run)
+    finally:
+        threads.taken -= 1
 
 
 class _Life:

@@ -22,7 +22,7 @@ async def watch(socket: Websocket, work: Coroutine[t.Any, t.Any, T], cancels: bo
     With `cancels` it is cancelled when the client leaves while it waits for something else than
     the socket; otherwise it hears of that from its next use of the socket only.
     """
-    task = asyncio.current_task()
+    task: t.Any = asyncio.current_task()
     socket._task, socket._cancels = task, cancels
     try:
         return await _stepped(socket, work)
