@@ -29,6 +29,7 @@ from .helpers import get_flashed_messages as get_flashed_messages
 from .json.provider import DefaultJSONProvider, JSONProvider
 from .paths import caller_place, find_instance_path, find_source
 from .scaffold import Scaffold, _endpoint_from_view_func, setupmethod
+from .serving import Serving
 from .sessions import SecureCookieSessionInterface, SessionInterface
 from .stages import Stages
 from .templates import T_template_filter as T_template_filter
@@ -115,7 +116,7 @@ class _Imported:
         return getattr(import_module(self.module, __package__), self.name)
 
 
-class Erlen(Templates, Stages):
+class Erlen(Templates, Serving, Stages):
     """The application: routes, hooks and configuration; a WSGI callable.
 
     `import_name` (usually `__name__`) tells where templates, static files and the instance folder

@@ -55,7 +55,7 @@ def await_(awaitable: Awaitable[T]) -> T:
             " thread is running and would stand still. Use 'await' in the coroutine instead, or"
             " call the sync code through 'asyncio.to_thread'."
         )
-    home = getattr(_of_thread, "home", None)
+    home = _home()
     if home is not None:
         return _await_at_home(home, awaitable)
     return _await_on_kept_loop(awaitable)
@@ -74,8 +74,26 @@ def is_in_coroutine() -> bool:
 
 
 def has_home() -> bool:
-    """Whether an event loop waits for this thread (see :func:`calling_back`)."""
-    return getattr(_of_thread, "home", None) is not None
+    """Whether :func:`await_` on this thread waits for coroutines on a loop of another one."""
+    return _home() is not None
+
+
+def home_loop() -> asyncio.AbstractEventLoop | None:
+    """The loop that :func:`await_` waits on here, if somebody else runs it."""
+    if is_in_greenlet() or is_in_coroutine():
+        from asyncio import get_running_loop
+
+        return get_running_loop()
+    return _home()
+
+
+#: Tells a loop for all coroutines of the current application; set where there is such a one.
+find_home: Callable[[], asyncio.AbstractEventLoop | None] | None = None
+
+
+def _home() -> asyncio.AbstractEventLoop | None:
+    home: asyncio.AbstractEventLoop | None = getattr(_of_thread, "home", None)
+    return find_home() if home is None and find_home is not None else home
 
 
 def async_to_sync(func: Callable[P, Awaitable[T]]) -> Callable[P, T]:

@@ -169,6 +169,8 @@ def compile_program(app: t.Any, as_defined: t.Mapping[str, t.Any]) -> Program:
     program.has_native = any(place(view, None, app) for view in app.view_functions.values())
     program.foreign = foreign((getattr(app, name) for name in WATCHED), app._dropper)
     program.seen = fingerprint(program.foreign)
+    program.mounts = app.mounts
+    program.asks = bool(program.foreign or app.mounts or app._waits_for_start())
     return program
 
 

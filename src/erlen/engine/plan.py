@@ -80,6 +80,7 @@ class Program:
 
     __slots__ = (
         "app",
+        "asks",
         "dispatch",
         "finalize",
         "foreign",
@@ -93,6 +94,7 @@ class Program:
         "json_body",
         "make_response",
         "matcher",
+        "mounts",
         "no_match",
         "overridden",
         "plain_app_context",
@@ -164,3 +166,8 @@ class Program:
         #: Registries that cannot tell of their changes, and what they held when compiled.
         self.foreign: list[t.Any] = []
         self.seen: list[t.Any] = []
+        #: Applications under a path (see `mounts`), the longest path first.
+        self.mounts: tuple[t.Any, ...] = ()
+        #: Whether an edge has more to do first than to look for a plan: to see whether foreign
+        #: registries have changed, to start the application, to find a mount.
+        self.asks = False

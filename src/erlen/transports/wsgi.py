@@ -37,8 +37,14 @@ def wsgi_app(
 ) -> cabc.Iterable[bytes]:
     """The WSGI application itself; middleware is applied by wrapping this attribute."""
     program: Program = app._program
-    if program is None or program.foreign:
+    if program is None or program.asks:
         program = app._current_program()
+        if program.asks:
+            from . import mount as mounted
+
+            program, mount = mounted.start_and_find(app, program, environ)
+            if mount is not None:
+                return mounted.serve_below(app, mount, environ, start_response)
     hit = None
     matcher = program.matcher
     if (

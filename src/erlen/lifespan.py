@@ -1,0 +1,431 @@
+"""What runs around the time in which an application is served, and the loop that it shares.
+
+A :class:`Life` starts and ends what is registered with `before_serving`, `while_serving` and
+`after_serving`, and the lifespans of mounted applications, all in one task of one event loop: the
+server's under ASGI, else one on a thread beside the server's own. Source: ASGI, "Lifespan".
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import typing as t
+import weakref
+from contextvars import Context, ContextVar
+
+from .background import BackgroundTasks
+from .engine import bridge
+from .engine.loops import LoopThread
+from .errors import SetupError, format_place
+from .state import current, current_application
+
+if t.TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Callable
+    from concurrent.futures import Future
+
+    from .errors import Place
+    from .mounts import Guest
+
+BEFORE, WHILE, AFTER = "before_serving", "while_serving", "after_serving"
+
+
+class ServingFunction(t.NamedTuple):
+    """A function that runs around serving, and where it was registered."""
+
+    kind: str
+    function: Callable[..., t.Any]
+    place: Place | None
+
+
+def serving_function(
+    kind: str, function: Callable[..., t.Any], place: Place | None
+) -> ServingFunction:
+    """A registration, or a SetupError for a function that cannot be one of this kind."""
+    from inspect import isasyncgenfunction, isgeneratorfunction, unwrap
+
+    inner = unwrap(function)
+    yields = isasyncgenfunction(inner) or isgeneratorfunction(inner)
+    if kind != WHILE and yields and inner is function:
+        raise SetupError(f"A function for '{kind}' does not yield: use 'while_serving'.", place)
+    if kind == WHILE and not yields and bridge.is_coroutine_function(function):
+        raise SetupError(
+            "A function for 'while_serving' yields once: what is before runs when serving starts,"
+            " what is behind when it ends. Use 'before_serving' for one that does not yield.",
+            place,
+        )
+    return ServingFunction(kind, function, place)
+
+
+class Life:
+    """An application's time of serving in this process: started once, then ended."""
+
+    def __init__(self, app: t.Any) -> None:
+        self.app = app
+        self._reset()
+        _lives.add(self)
+        _watch_process()
+
+    def _reset(self) -> None:
+        self.process = os.getpid()
+        self.is_started = False
+        #: The loop that coroutines share which outlive a request; `None` before there is one.
+        self.loop: asyncio.AbstractEventLoop | None = None
+        self.tasks = BackgroundTasks(self.app)
+        self._lock = threading.RLock()
+        self._starting: Future[None] | None = None
+        self._entered: list[tuple[ServingFunction, t.Any]] = []
+        self._guests: list[Guest] = []
+        self._beside: LoopThread | None = None
+        self._keeper: asyncio.Task[None] | None = None
+        self._end: asyncio.Future[None] | None = None
+
+    # Starting and ending, in the task that serves for both
+
+    async def enter(self) -> bool:
+        """Start. False where that is done already, or being done: then do not leave either.
+
+        Raises what a function raises, after the end of what had been started.
+        """
+        starting, is_mine = self._claim()
+        if not is_mine:
+            await _wait_for(starting)
+            return False
+        await self._enter(starting)
+        return True
+
+    def _claim(self) -> tuple[Future[None], bool]:
+        from concurrent.futures import Future
+
+        with self._lock:
+            if self._starting is None:
+                self._starting = Future()
+                self._starting.set_running_or_notify_cancel()
+                return self._starting, True
+            return self._starting, False
+
+    async def _enter(self, starting: Future[None]) -> None:
+        from asyncio import get_running_loop
+
+        token = _starting_here.set(self)
+        try:
+            self.loop = get_running_loop()
+            await self._start_all()
+        except BaseException as error:
+            with self._lock:
+                self._starting = None
+            self.loop = None if self._beside is None else self._beside.loop
+            starting.set_exception(error)
+            starting.exception()  # whoever waits gets it; nobody has to
+            raise
+        finally:
+            _starting_here.reset(token)
+        self.is_started = True
+        self.app._serving_changed()
+        starting.set_result(None)
+
+    async def _start_all(self) -> None:
+        try:
+            await bridge.run(self._run_start_functions)
+            for mount in self.app.mounts:
+                guest = mount.guest()
+                if guest is not None:
+                    await guest.start()
+                    self._guests.append(guest)
+        except BaseException:
+            await self._end_all(())
+            raise
+
+    def _run_start_functions(self) -> None:
+        with self.app.app_context():
+            for registered in self.app.serving_functions:
+                if registered.kind == BEFORE:
+                    self._call(registered.function)
+                elif registered.kind == WHILE:
+                    self._entered.append((registered, _open(self.app, registered)))
+
+    def _call(self, function: Callable[..., t.Any]) -> t.Any:
+        return self.app.ensure_sync(function)()
+
+    async def leave(self) -> None:
+        """End: background tasks, then what was started, the latest first.
+
+        Everything is ended; raises the first error, and logs further ones.
+        """
+        after = [entry for entry in self.app.serving_functions if entry.kind == AFTER]
+        try:
+            await self._end_all(after)
+        finally:
+            with self._lock:
+                self.is_started = False
+                self._starting = None
+                self.loop = None if self._beside is None else self._beside.loop
+            self.app._serving_changed()
+
+    async def _end_all(self, after: t.Sequence[ServingFunction]) -> None:
+        errors: list[BaseException] = []
+        await _collect(errors, self.tasks.finish())
+        while self._guests:
+            await _collect(errors, self._guests.pop().stop())
+        if after or self._entered:
+            await _collect(errors, bridge.run(self._run_end_functions, after, errors))
+        for error in errors[1:]:
+            self.app.logger.error("Exception while serving ends", exc_info=error)
+        if errors:
+            raise errors[0]
+
+    def _run_end_functions(
+        self, after: t.Sequence[ServingFunction], errors: list[BaseException]
+    ) -> None:
+        with self.app.app_context():
+            for registered in after:
+                try:
+                    self._call(registered.function)
+                except Exception as error:
+                    errors.append(error)
+            while self._entered:
+                registered, opened = self._entered.pop()
+                try:
+                    _close(registered, opened)
+                except Exception as error:
+                    errors.append(error)
+
+    # Without a server that calls: on the running loop, or on a loop beside
+
+    async def start_here(self) -> None:
+        """Start in a task of the running loop, and wait for that; at once where it is started.
+
+        The task ends it when `stop` says so, or when it is cancelled because the loop ends.
+        """
+        if _starting_here.get() is self:
+            return
+        starting, is_mine = self._claim()
+        if is_mine:
+            from asyncio import get_running_loop
+
+            # In an empty context: that of the first request is not to live on.
+            Context().run(self._create_keeper, get_running_loop(), starting)
+        await _wait_for(starting)
+
+    def start(self) -> None:
+        """Start on a loop beside this thread, and wait for that; at once where it is started."""
+        if _starting_here.get() is self:
+            return
+        starting, is_mine = self._claim()
+        if is_mine:
+            bridge.find_home = _loop_beside
+            loop = self.home_beside()
+            loop.call_soon_threadsafe(self._create_keeper, loop, starting, context=Context())
+        starting.result()
+
+    async def _keep(self, starting: Future[None]) -> None:
+        from asyncio import get_running_loop
+
+        self._end = get_running_loop().create_future()
+        try:
+            await self._enter(starting)
+        except Exception:
+            return  # told through `starting`
+        try:
+            await self._end
+        finally:
+            await self.leave()
+
+    def stop(self) -> None:
+        """End what `start` or a background task has begun. Raises what the end raises.
+
+        Raises RuntimeError where a server has started it: its shut-down ends it.
+        """
+        if self.is_started and self._keeper is None:
+            raise RuntimeError("The server has started the application, and will end it.")
+        keeper, self._keeper = self._keeper, None
+        beside = self._beside
+        if beside is None:
+            self._stop_on(keeper)
+            return
+        try:
+            beside.wait(self._finish(keeper))
+        finally:
+            self._beside = self.loop = None
+            beside.close()
+
+    def _may_end_at_exit(self) -> bool:
+        """Whether nobody else can end it: another thread's loop is that thread's to end."""
+        keeper = self._keeper
+        if self._beside is not None:
+            return True
+        return keeper is not None and not keeper.done() and not keeper.get_loop().is_running()
+
+    def _stop_on(self, keeper: asyncio.Task[None] | None) -> None:
+        loop = None if keeper is None else keeper.get_loop()
+        if loop is None or loop.is_closed():
+            return
+        if not loop.is_running():
+            loop.run_until_complete(self._finish(keeper))
+        elif bridge.is_in_greenlet() or bridge.is_in_coroutine():
+            bridge.await_(self._finish(keeper))
+        else:
+            from asyncio import run_coroutine_threadsafe
+
+            run_coroutine_threadsafe(self._finish(keeper), loop).result()
+
+    async def _finish(self, keeper: asyncio.Task[None] | None) -> None:
+        if keeper is None:
+            await self.tasks.finish()
+            return
+        if self._end is not None and not self._end.done():
+            self._end.set_result(None)
+        await keeper
+
+    def home_beside(self) -> asyncio.AbstractEventLoop:
+        """The loop on a thread of its own."""
+        with self._lock:
+            if self._beside is None:
+                self._beside = Context().run(LoopThread, "erlen-serving")
+                self.loop = self._beside.loop
+            return self._beside.loop
+
+    def home(self) -> asyncio.AbstractEventLoop:
+        """The loop for what outlives a request: the server's, or the one beside."""
+        if self.loop is not None and not self.loop.is_closed():
+            return self.loop
+        loop = bridge.home_loop() if _is_asgi_request() else None
+        if loop is None:
+            return self.home_beside()
+        starting, is_mine = self._claim()
+        if is_mine:  # there is nothing to start, or the request would not be there
+            self.loop = loop
+            loop.call_soon_threadsafe(self._create_keeper, loop, starting, context=Context())
+        return loop
+
+    def _create_keeper(self, loop: asyncio.AbstractEventLoop, starting: Future[None]) -> None:
+        self._keeper = loop.create_task(self._keep(starting))
+
+
+def _is_asgi_request() -> bool:
+    ctx = current.get()[1]
+    return ctx is not None and getattr(ctx.request, "scope", None) is not None
+
+
+def _loop_beside() -> asyncio.AbstractEventLoop | None:
+    """The loop that an application under a WSGI server was started on: all its coroutines run
+    there, so that what was opened at the start can be used in views."""
+    app = current_application()
+    life: Life | None = None if app is None else vars(app).get("_life")
+    if life is None or not life.is_started or life._beside is None:
+        return None
+    return life._beside.loop
+
+
+def life_of(app: t.Any) -> Life:
+    """The life of an application, made when it is first asked for."""
+    own = vars(app)
+    life: Life | None = own.get("_life")
+    if life is None:
+        life = own.setdefault("_life", Life(app))
+    return life
+
+
+# Set where an application is being started, for requests that its own functions make.
+_starting_here: ContextVar[Life | None] = ContextVar("erlen.starting", default=None)
+
+
+async def _wait_for(starting: Future[None]) -> None:
+    if not starting.done():
+        from asyncio import shield, wrap_future
+
+        await shield(wrap_future(starting))
+    starting.result()
+
+
+async def _collect(errors: list[BaseException], ending: t.Awaitable[None]) -> None:
+    try:
+        await ending
+    except Exception as error:
+        errors.append(error)
+
+
+def _open(app: t.Any, registered: ServingFunction) -> t.Any:
+    """Run a function of `while_serving` to its yield; what has to be resumed at the end."""
+    made = registered.function()
+    kind = type(made)
+    if hasattr(kind, "__aenter__"):
+        bridge.await_(made.__aenter__())
+    elif hasattr(kind, "__enter__"):
+        made.__enter__()
+    elif hasattr(kind, "__anext__") or hasattr(kind, "__next__"):
+        if not _resume(made):
+            raise SetupError("A function for 'while_serving' has not yielded.", registered.place)
+    else:
+        raise SetupError(
+            "A function for 'while_serving' is a generator or returns a context manager, but this"
+            f" one returned {made!r}.",
+            registered.place,
+        )
+    return made
+
+
+def _close(registered: ServingFunction, opened: t.Any) -> None:
+    kind = type(opened)
+    if hasattr(kind, "__aexit__"):
+        bridge.await_(opened.__aexit__(None, None, None))
+    elif hasattr(kind, "__exit__"):
+        opened.__exit__(None, None, None)
+    elif _resume(opened):
+        raise RuntimeError(
+            "A function for 'while_serving' has yielded more than once:"
+            f" {format_place(registered.place)}"
+        )
+
+
+def _resume(generator: t.Any) -> bool:
+    """Run a generator to its next yield; whether there is one."""
+    try:
+        if hasattr(generator, "__anext__"):
+            bridge.await_(generator.__anext__())
+        else:
+            next(generator)
+    except (StopIteration, StopAsyncIteration):
+        return False
+    return True
+
+
+# The process: its end, and forks of it
+
+_lives: weakref.WeakSet[Life] = weakref.WeakSet()
+# Loops whose threads a fork has not taken along: they can neither run nor be closed here.
+_left_behind: list[t.Any] = []
+_is_watching = False
+
+
+def _watch_process() -> None:
+    global _is_watching
+    if _is_watching:
+        return
+    _is_watching = True
+    import atexit
+
+    # Earlier than `atexit`, and also in children of `multiprocessing`: threads can still be
+    # started, which much of asyncio needs.
+    getattr(threading, "_register_atexit", atexit.register)(_end_lives)
+    if hasattr(os, "register_at_fork"):
+        os.register_at_fork(after_in_child=_forget_lives)
+
+
+def _end_lives() -> None:
+    for life in list(_lives):
+        if life.process != os.getpid():
+            continue
+        try:
+            if life._may_end_at_exit():
+                life.stop()
+        except Exception as error:
+            life.app.logger.error("Exception while serving ends", exc_info=error)
+
+
+def _forget_lives() -> None:
+    """In a forked process nothing is started: neither threads nor tasks came along."""
+    for life in list(_lives):
+        _left_behind.append((life._beside, life._keeper, life._end, life._entered, life.tasks))
+        life._reset()
+        life.app._serving_changed()

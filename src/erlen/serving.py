@@ -1,0 +1,128 @@
+"""Around the serving of requests: start and end, background tasks, mounted applications.
+
+The part of the application that registers and asks; `lifespan`, `background` and `mounts` do it,
+and are imported when there is something to do.
+"""
+
+from __future__ import annotations
+
+import typing as t
+
+from .paths import caller_place
+from .scaffold import Scaffold, setupmethod
+
+if t.TYPE_CHECKING:
+    from .engine.plan import Program
+    from .lifespan import Life, ServingFunction
+    from .mounts import Mount
+
+F = t.TypeVar("F", bound=t.Callable[..., t.Any])
+
+
+class Serving(Scaffold):
+    """What `Erlen` has for the time before, beside and after requests."""
+
+    #: Functions that run around serving, in the order of their registration.
+    serving_functions: tuple[ServingFunction, ...] = ()
+    #: Applications under a path, the longest path first.
+    mounts: tuple[Mount, ...] = ()
+    _life: Life | None = None
+
+    if t.TYPE_CHECKING:
+        _program: Program | None
+
+    # Start and end
+
+    @setupmethod
+    def before_serving(self, f: F) -> F:
+        """Run a function, plain or `async`, in an application context before the first request.
+
+        An error in it keeps an ASGI server from starting, and fails the request otherwise.
+        """
+        return self._add_serving_function("before_serving", f)
+
+    @setupmethod
+    def after_serving(self, f: F) -> F:
+        """Run a function, plain or `async`, in an application context when serving ends."""
+        return self._add_serving_function("after_serving", f)
+
+    @setupmethod
+    def while_serving(self, f: F) -> F:
+        """Run a generator function, plain or `async`, to its `yield` before the first request,
+        and to its end when serving ends.
+
+        A function that returns a context manager does as well.
+        """
+        return self._add_serving_function("while_serving", f)
+
+    def _add_serving_function(self, kind: str, f: F) -> F:
+        from .lifespan import serving_function
+
+        self.serving_functions += (serving_function(kind, f, caller_place()),)
+        return f
+
+    def start_serving(self) -> None:
+        """Start now what otherwise starts before the first request under a WSGI server.
+
+        Nothing where it is started already. Raises what a function raises.
+        """
+        from .lifespan import life_of
+
+        life_of(self).start()
+
+    def stop_serving(self) -> None:
+        """End what the first request, `start_serving` or a background task has started.
+
+        It ends by itself when the process does; this is for tests and shells. Raises RuntimeError
+        where an ASGI server has started it, and what the functions raise.
+        """
+        if self._life is not None:
+            self._life.stop()
+
+    def _needs_start(self) -> bool:
+        """Whether anything is to run before the first request, started or not."""
+        return bool(self.serving_functions) or any(mount.has_lifespan for mount in self.mounts)
+
+    def _waits_for_start(self) -> bool:
+        """Whether that has still to be done in this process."""
+        if not (self.serving_functions or self.mounts) or not self._needs_start():
+            return False
+        return self._life is None or not self._life.is_started
+
+    def _serving_changed(self) -> None:
+        """Have the next request look whether the application is started."""
+        program = self.__dict__.get("_program")
+        if program is not None:
+            program.asks = True
+
+    # Beside requests
+
+    def add_background_task(
+        self, func: t.Callable[..., t.Any], *args: t.Any, **kwargs: t.Any
+    ) -> None:
+        """Call a function in an application context of its own, without waiting for it.
+
+        A coroutine function runs as a task on the server's event loop (under a WSGI server on one
+        beside), a plain function on a thread. Errors are logged. When serving ends, tasks get
+        `BACKGROUND_TASK_SHUTDOWN_TIMEOUT` seconds (5 by default) to finish; then they are
+        cancelled.
+        """
+        from .lifespan import life_of
+
+        life = life_of(self)
+        life.tasks.start(life.home(), func, args, kwargs)
+
+    # Below a path
+
+    @setupmethod
+    def mount(self, path: str, app: t.Any, *, interface: str | None = None) -> None:
+        """Have another application answer everything below a path, before any route of this one.
+
+        It sees the path as its root; hooks of this application do not run. An ASGI application's
+        lifespan runs with this one's. Both kinds work under both kinds of server, but for
+        WebSockets, which WSGI servers do not have. `interface` is "asgi" or "wsgi" where the
+        application does not show which it is. Raises SetupError.
+        """
+        from .mounts import add_mount
+
+        self.mounts = add_mount(self.mounts, path, app, interface, caller_place())
