@@ -15,7 +15,7 @@ import pytest
 
 from erlen.engine import bridge
 from erlen.engine.bridge import await_, calling_back, run
-from erlen.engine.streams import END, InContexts, Pump, iterate
+from erlen.engine.streams import END, SILENCE, InContexts, Pump, iterate
 from erlen.state import NOTHING, current
 
 var: contextvars.ContextVar[str] = contextvars.ContextVar("var", default="unset")
@@ -351,11 +351,12 @@ def test_a_consumer_may_stop_waiting_and_come_back_to_the_step() -> None:
             yield "behind the gate"
 
         pump = Pump(gated(), asyncio.get_running_loop())
-        reply = pump.ask()
+        assert await pump.ask(patience=0.001) is SILENCE
         with pytest.raises(asyncio.TimeoutError):
-            await asyncio.wait_for(asyncio.shield(reply), 0.001)
+            await asyncio.wait_for(pump.ask(), 0.001)
         gate.set()
-        found = [await reply, await pump.ask() is END]
+        await asyncio.sleep(0)
+        found = [await pump.ask(), await pump.ask() is END]
         await pump.aclose()
         return found
 

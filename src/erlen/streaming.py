@@ -12,14 +12,13 @@ import typing as t
 from collections.abc import AsyncIterable, Iterable, Mapping
 from dataclasses import dataclass
 
-from .engine.streams import END, Pump, close_async, is_async_iterable
+from .engine.streams import END, SILENCE, Pump, close_async, is_async_iterable
 from .globals import request
 from .helpers import _app
 from .state import current_application
 from .wrappers import Response
 
 if t.TYPE_CHECKING:
-    import asyncio
     from collections.abc import AsyncIterator, Callable, Iterator
 
     from . import typing as ft
@@ -236,7 +235,6 @@ class _AsyncPieces:
         self._opening = opening
         self._patience = None if heartbeat is None else min(heartbeat, OPENING_SECONDS)
         self._pump: Pump | None = None
-        self._waited_for: asyncio.Future[t.Any] | None = None
         self._items: AsyncIterator[t.Any] | None = None
 
     def __aiter__(self) -> _AsyncPieces:
@@ -254,21 +252,16 @@ class _AsyncPieces:
         return piece
 
     async def _next_or_heartbeat(self) -> bytes:
-        from asyncio import get_running_loop, wait
-
         if self._pump is None:
+            from asyncio import get_running_loop
+
             self._pump = Pump(self._source, get_running_loop())
-        if self._waited_for is None:
-            self._waited_for = self._pump.ask()
-        # The step goes on where the time is over, and where this very call is cancelled.
-        await wait([self._waited_for], timeout=self._patience)
-        if not self._waited_for.done():
+        item = await self._pump.ask(self._patience)
+        if item is SILENCE:
             return _HEARTBEAT
-        item = self._waited_for.result()
         if item is END:
             await self._pump.aclose()
             raise StopAsyncIteration
-        self._waited_for = None
         return self._encode(item)
 
     async def aclose(self) -> None:

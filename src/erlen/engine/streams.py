@@ -24,6 +24,8 @@ T = t.TypeVar("T")
 
 #: What a pump answers after the last item.
 END: t.Any = object()
+#: What it answers when it was asked to wait no longer.
+SILENCE: t.Any = object()
 
 
 def is_async_iterable(obj: object) -> bool:
@@ -130,72 +132,108 @@ class Pump:
         before_step: Callable[[], None] | None = None,
     ) -> None:
         self._loop = loop
-        self._asked = loop.create_future()
+        #: Done when the next step is to be made (True), or when there is to be none (False).
+        self._wanted: asyncio.Future[bool] = loop.create_future()
+        #: Who waits for the step.
+        self._reply: asyncio.Future[t.Any] | None = None
+        #: Item and error of a step for which nobody waited any more.
+        self._left: tuple[t.Any, BaseException | None] | None = None
+        self._silent_at = 0.0
+        self._timer: asyncio.TimerHandle | None = None
         self._has_begun = self._is_stepping = self._is_closing = False
         self._before_step = before_step
         work = self._work(source)
         self.task: asyncio.Task[None] = start(work) if start else loop.create_task(work)
 
-    def ask(self) -> asyncio.Future[t.Any]:
-        """Have the next step made; the future gets its item, its error, or `END`.
+    def ask(self, patience: float | None = None) -> asyncio.Future[t.Any]:
+        """Have the next step made, or wait on for the one that is being made.
 
-        Raises RuntimeError while the step before is being made, and if the loop has meanwhile
-        ended the task.
+        The future gets the item, the error, or `END`; `SILENCE` where `patience` seconds have
+        passed, and then the step goes on. Raises RuntimeError where somebody waits already, and if
+        the loop has meanwhile ended the task.
         """
-        if self._is_stepping:
+        if self._reply is not None and not self._reply.done():
             raise RuntimeError("The stream is already waiting for its next item.")
+        reply = self._loop.create_future()
+        left, self._left = self._left, None
+        if left is not None:
+            _settle(reply, *left)
+            return reply
         if self.task.done():
             raise RuntimeError("The stream ended together with the event loop that it ran on.")
-        reply = self._loop.create_future()
-        self._is_stepping = True
-        self._asked.set_result(reply)
+        self._reply = reply
+        if not self._is_stepping:
+            self._is_stepping = True
+            self._wanted.set_result(True)
+        if patience is not None:
+            self._silent_at = self._loop.time() + patience
+            # PERF: one timer for many steps, since most items come before it.
+            if self._timer is None or self._timer.when() > self._silent_at:
+                self._set_timer()
         return reply
+
+    def _set_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = self._loop.call_at(self._silent_at, self._on_time, self._silent_at)
+
+    def _on_time(self, when: float) -> None:
+        self._timer = None
+        if self._reply is None or self._reply.done():
+            return
+        if when < self._silent_at:
+            self._set_timer()
+        else:
+            self._reply.set_result(SILENCE)
+
+    def _answer(self, item: t.Any, error: BaseException | None = None) -> None:
+        self._is_stepping = False
+        if self._reply is None or self._reply.done():
+            self._left = (item, error)
+        else:
+            _settle(self._reply, item, error)
 
     async def _work(self, source: AsyncIterable[t.Any]) -> None:
         items: AsyncIterator[t.Any] | None = None
         self._has_begun = True
         try:
-            while (reply := await self._asked) is not None:
-                if self._is_closing:
-                    reply.cancel()
-                    return
-                self._asked = self._loop.create_future()
+            while not self._is_closing and await self._wanted:
+                self._wanted = self._loop.create_future()
                 if self._before_step is not None:
                     self._before_step()
                 try:
                     if items is None:
                         items = source.__aiter__()
                     item = await run(await_, items.__anext__())
+                except StopAsyncIteration:
+                    item = END
                 except BaseException as error:
                     if self._is_closing:
-                        reply.cancel()
                         raise
-                    if not isinstance(error, StopAsyncIteration):
-                        if reply.done():
-                            raise
-                        reply.set_exception(error)  # raised again by whoever asked
-                        return
-                    item = END
-                self._is_stepping = False
-                if not reply.done():
-                    reply.set_result(item)
-                if self._is_closing or item is END:
+                    self._answer(None, error)  # raised again by whoever asked
+                    return
+                self._answer(item)
+                if item is END or self._is_closing:
                     return
         finally:
             await run(await_, _close_both(items, source))
 
     def stop(self) -> None:
         """Have the iterator closed, and a step that waits cancelled; wait for `task` then."""
+        if self._timer is not None:
+            self._timer.cancel()
         if self._is_closing or self.task.done():
             return
         self._is_closing = True
+        if self._reply is not None:
+            self._reply.cancel()
         if not self._is_stepping:
-            self._asked.set_result(None)
+            self._wanted.set_result(False)
         elif self._has_begun:  # what is cancelled before it begins closes nothing
             self.task.cancel()
 
     async def aclose(self) -> None:
-        """Close the iterator and wait until that is done. Raises what its clean-up raises."""
+        """Close the iterator and wait until that is done; raises the errors of `check`."""
         from asyncio import wait
 
         self.stop()
@@ -204,11 +242,19 @@ class Pump:
         self.check()
 
     def check(self) -> None:
-        """Raise the error of the iterator's clean-up, if there was one."""
+        """Raise the error of the iterator's clean-up, or of a last step that nobody waited for."""
+        left, self._left = self._left, None
         if self.task.done() and not self.task.cancelled():
-            error = self.task.exception()
+            error = self.task.exception() or (left and left[1])
             if error is not None:
                 raise error
+
+
+def _settle(reply: asyncio.Future[t.Any], item: t.Any, error: BaseException | None) -> None:
+    if error is None:
+        reply.set_result(item)
+    else:
+        reply.set_exception(error)
 
 
 class _OnKeptLoop:
@@ -237,7 +283,6 @@ class _OnKeptLoop:
         except BaseException:
             # An interrupt can break off the loop itself, with the task still waiting.
             if not reply.done():
-                reply.cancel()
                 self.kept.abort(self.pump.task)
             raise
 
