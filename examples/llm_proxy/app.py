@@ -49,6 +49,7 @@ def create_app(config: Mapping[str, Any] | None = None) -> Erlen:
         UPSTREAM_URL="",
         UPSTREAM_API_KEY="",
         UPSTREAM_MODEL="default",
+        MOST_CALLS=500,  # answers that may be under way at once, in each process
     )
     app.config.update({name: os.environ[name] for name in SETTINGS if name in os.environ})
     app.config.update(config or {})
@@ -69,6 +70,7 @@ async def connect() -> AsyncIterator[None]:
             config["UPSTREAM_URL"],
             config["UPSTREAM_API_KEY"],
             name=config["UPSTREAM_MODEL"],
+            most_calls=config["MOST_CALLS"],
         )
         yield
 

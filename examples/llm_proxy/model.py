@@ -8,6 +8,7 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
 import aiohttp
+from aiohttp.http_exceptions import HttpProcessingError
 
 #: Characters after which an answer is cut off, whatever the model was asked for.
 LONGEST_ANSWER = 100_000
@@ -52,8 +53,8 @@ class Model:
         key: str,
         *,
         name: str,
+        most_calls: int,
         most_tokens: int = 1000,
-        most_calls: int = 500,
     ) -> None:
         self._session = session
         self._url = url.rstrip("/") + "/chat/completions"
@@ -85,7 +86,7 @@ class Model:
             raise ModelError(_SLOW, repr(error)) from error
         except aiohttp.ClientConnectorError as error:
             raise ModelError(_UNREACHABLE, repr(error)) from error
-        except (aiohttp.ClientError, ValueError) as error:
+        except (aiohttp.ClientError, HttpProcessingError, ValueError) as error:
             raise ModelError(_BROKEN, repr(error)) from error
         finally:
             self._calls -= 1

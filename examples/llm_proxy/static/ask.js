@@ -19,6 +19,7 @@ document.addEventListener("submit", (event) => {
   ask(field.value);
 });
 stop.addEventListener("click", () => call?.abort());
+window.addEventListener("pagehide", () => call?.abort());  // browsers keep a page that is left for a while, and its calls
 document.addEventListener("keydown", (event) => {
   if (event.key === "Escape") call?.abort();
   if (event.key === "Enter" && (event.ctrlKey || event.metaKey) && event.target === field) form.requestSubmit();
