@@ -405,6 +405,9 @@ def _watch_process() -> None:
     _is_watching = True
     import atexit
 
+    # Executors end in the same way, the latest of them first: they must be there before.
+    import concurrent.futures.thread  # noqa: F401
+
     # Earlier than `atexit`, and also in children of `multiprocessing`: threads can still be
     # started, which much of asyncio needs.
     getattr(threading, "_register_atexit", atexit.register)(_end_lives)

@@ -10,7 +10,7 @@ Nothing here runs ahead: a step begins when its item is asked for.
 from __future__ import annotations
 
 import typing as t
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 
 from ..state import current
 from . import bridge
@@ -19,6 +19,7 @@ from .bridge import await_, run
 if t.TYPE_CHECKING:
     import asyncio
     from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterator
+    from contextlib import AbstractContextManager
 
 T = t.TypeVar("T")
 
@@ -63,6 +64,8 @@ class Steps(t.Generic[T]):
         self._source = source
         self._stepper: _OnKeptLoop | _OnRunningLoop | None = None
         self._is_done = False
+        # Found now: a server goes over a body when the application's context is popped.
+        self._home = bridge.find_home() if bridge.find_home is not None else None
 
     def __iter__(self) -> Iterator[T]:
         return self
@@ -70,11 +73,20 @@ class Steps(t.Generic[T]):
     def __next__(self) -> T:
         if self._is_done:
             raise StopIteration
-        if self._stepper is None:
-            kind = _OnRunningLoop if _waits_on_running_loop() else _OnKeptLoop
-            self._stepper = kind(self._source)
+        with self._at_home():
+            if self._stepper is None:
+                kind = _OnRunningLoop if _waits_on_running_loop() else _OnKeptLoop
+                self._stepper = kind(self._source)
+            return self._next(self._stepper)
+
+    def _at_home(self) -> AbstractContextManager[None]:
+        if self._home is None or bridge.is_in_greenlet() or bridge.has_home():
+            return nullcontext()
+        return bridge.calling_back(self._home)
+
+    def _next(self, stepper: _OnKeptLoop | _OnRunningLoop) -> T:
         try:
-            item = self._stepper.next()
+            item = stepper.next()
         except BaseException:
             self.close()
             raise
@@ -88,10 +100,11 @@ class Steps(t.Generic[T]):
         if self._is_done:
             return
         self._is_done = True
-        if self._stepper is not None:
-            self._stepper.close()
-        elif hasattr(self._source, "aclose"):
-            await_(close_async(self._source))
+        with self._at_home():
+            if self._stepper is not None:
+                self._stepper.close()
+            elif hasattr(self._source, "aclose"):
+                await_(close_async(self._source))
 
     def __aiter__(self) -> AsyncIterator[T]:
         self._is_done = True  # it is handed over: closing is the async consumer's part
@@ -204,7 +217,7 @@ class Pump:
                 try:
                     if items is None:
                         items = source.__aiter__()
-                    item = await run(await_, items.__anext__())
+                    item = await bridge.stepping_aside(items.__anext__())
                 except StopAsyncIteration:
                     item = END
                 except BaseException as error:
@@ -216,7 +229,7 @@ class Pump:
                 if item is END or self._is_closing:
                     return
         finally:
-            await run(await_, _close_both(items, source))
+            await bridge.stepping_aside(_close_both(items, source))
 
     def stop(self) -> None:
         """Have the iterator closed, and a step that waits cancelled; wait for `task` then."""
@@ -359,7 +372,21 @@ class InContexts(t.Generic[T]):
     async def __anext__(self) -> T:
         if self._is_done:
             raise StopAsyncIteration
-        return await run(self._step)
+        outside = current.get()
+        try:
+            if self._inside is None:
+                await run(self._enter)
+            else:
+                current.set(self._inside)
+            try:
+                return await bridge.stepping_aside(self._items.__anext__())
+            except BaseException as error:
+                self._is_done = True
+                await run(self._exit, None if isinstance(error, StopAsyncIteration) else error)
+                raise
+        finally:
+            self._inside = current.get()
+            current.set(outside)
 
     async def aclose(self) -> None:
         """Close the iterator inside of the contexts, then pop them."""
@@ -368,24 +395,12 @@ class InContexts(t.Generic[T]):
         self._is_done = True
         if self._inside is None:
             await close_async(self._items)
-        else:
-            await run(self._leave, GeneratorExit())
-
-    def _step(self) -> T:
+            return
         outside = current.get()
+        current.set(self._inside)
         try:
-            if self._inside is None:
-                self._enter()
-            else:
-                current.set(self._inside)
-            try:
-                return await_(self._items.__anext__())
-            except BaseException as error:
-                self._is_done = True
-                self._exit(None if isinstance(error, StopAsyncIteration) else error)
-                raise
+            await run(self._exit, GeneratorExit())
         finally:
-            self._inside = current.get()
             current.set(outside)
 
     def _enter(self) -> None:
@@ -397,14 +412,6 @@ class InContexts(t.Generic[T]):
             self._exit(error)
             raise
         self._pushed.callback(lambda: await_(close_async(self._items)))
-
-    def _leave(self, error: BaseException) -> None:
-        outside = current.get()
-        current.set(self._inside)
-        try:
-            self._exit(error)
-        finally:
-            current.set(outside)
 
     def _exit(self, error: BaseException | None) -> None:
         self._pushed.__exit__(type(error) if error else None, error, None)
