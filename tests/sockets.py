@@ -63,6 +63,8 @@ class Client:
         #: How many messages the application has taken.
         self.taken = 0
         self.has_left = False
+        #: Called in place of what a server does with a message, if set.
+        self.hold: Callable[[Message], Awaitable[None]] | None = None
         self._to_app: asyncio.Queue[Message] = asyncio.Queue()
         self._news = asyncio.Event()
         self._to_app.put_nowait({"type": "websocket.connect"})
@@ -82,6 +84,8 @@ class Client:
     async def _send(self, message: Message) -> None:
         if self.has_left:
             raise ClientLeft
+        if self.hold is not None:
+            await self.hold(message)
         self.sent.append(message)
         self._news.set()
 

@@ -41,6 +41,9 @@ class Hub(t.Protocol):
     def publish(self, name: str, message: Message) -> None:
         """As `send`, from plain code."""
 
+    def count(self, name: str) -> int:
+        """How many listen to a group in this process."""
+
     async def aclose(self) -> None:
         """Close connections."""
 
@@ -103,6 +106,9 @@ class MemoryHub:
     def publish(self, name: str, message: Message) -> None:
         self.members.deliver(name, message)
 
+    def count(self, name: str) -> int:
+        return len(self.members.of(name))
+
     async def aclose(self) -> None:
         pass
 
@@ -161,6 +167,11 @@ class Group:
         if given is not None:
             return given
         return int(self._groups._config.get("BROADCAST_QUEUE_SIZE", QUEUE_SIZE))
+
+    @property
+    def listeners(self) -> int:
+        """How many listen in this process."""
+        return self._hub().count(self.name)
 
     def join(
         self,

@@ -102,6 +102,9 @@ class RedisHub:
         except _LOST as error:
             raise _unreachable(error) from error
 
+    def count(self, name: str) -> int:
+        return sum(len(end.members.of(name)) for end in list(self._ends.values()))
+
     async def aclose(self) -> None:
         """Close the connections of the running loop, and those of plain code."""
         end = self._ends.pop(asyncio.get_running_loop(), None)
@@ -129,7 +132,7 @@ class _End:
 
     def __init__(self, url: str, prefix: str) -> None:
         self._prefix = prefix
-        self._members = Members()
+        self.members = Members()
         self._listening: asyncio.Task[None] | None = None
         #: Channels that the server has confirmed since the connection was made.
         self._confirmed: set[str] = set()
@@ -161,7 +164,7 @@ class _End:
     async def join(self, subscription: Subscription) -> None:
         """Return when the server will send what comes from now on. Raises BroadcastError."""
         name = subscription.group.name
-        self._members.add(subscription)
+        self.members.add(subscription)
         try:
             if self._listening is None:
                 self._listening = asyncio.get_running_loop().create_task(self._listen())
@@ -188,15 +191,15 @@ class _End:
 
     async def leave(self, subscription: Subscription) -> None:
         name = subscription.group.name
-        if not self._members.discard(subscription):
+        if not self.members.discard(subscription):
             return
         self._confirmed.discard(name)
         self._waiting.pop(name, None)
-        if not self._members.names():
+        if not self.members.names():
             await self._stop_listening()
         elif self._line is not None:
             await self._try(self._line.unsubscribe(self._prefix + name))
-            if self._members.of(name):  # somebody has joined meanwhile
+            if self.members.of(name):  # somebody has joined meanwhile
                 await self._try(self._line.subscribe(self._prefix + name))
 
     async def _try(self, command: Awaitable[t.Any]) -> None:
@@ -240,11 +243,11 @@ class _End:
         """Receive until the connection is lost."""
         line = self._reader.pubsub()
         try:
-            names = set(self._members.names())
+            names = set(self.members.names())
             await line.subscribe(*(self._prefix + name for name in names))
             self._line = line
             # Who has joined meanwhile saw no line yet.
-            late = set(self._members.names()) - names
+            late = set(self.members.names()) - names
             if late:
                 await line.subscribe(*(self._prefix + name for name in late))
             while True:
@@ -260,10 +263,10 @@ class _End:
         name = channel.decode()[len(self._prefix) :] if channel else ""
         if kind == "message":
             try:
-                self._members.deliver(name, _unpacked(message["data"]))
+                self.members.deliver(name, _unpacked(message["data"]))
             except ValueError as error:
                 log.warning("A message to the group %r is not understood: %s", name, error)
-        elif kind == "subscribe" and self._members.of(name):
+        elif kind == "subscribe" and self.members.of(name):
             self._confirmed.add(name)
             waiting = self._waiting.pop(name, None)
             if waiting is not None and not waiting.done():

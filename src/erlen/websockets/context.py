@@ -68,6 +68,7 @@ class WebsocketContext(RequestContext):
         session: t.Any = own.get("_session")
         if hasattr(session, "modified"):
             session.modified = False
+        response.headers.pop("Vary", None)  # for caches, which keep no such answer
         return response.headers
 
     def save_session(self, response: t.Any) -> None:

@@ -109,7 +109,7 @@ class Websocket(Handshake):
                 pairs += encoded(await bridge.run(self._more_headers))
             message: Message = {"type": "websocket.accept", "subprotocol": subprotocol}
             message["headers"] = pairs
-            self._warn_of_loss({name.decode() for name, _ in pairs} - {"vary"})
+            self._warn_of_loss({name.decode() for name, _ in pairs})
             await self._give(message)
             if self._state == _CONNECTING:
                 self._state = _OPEN
