@@ -296,8 +296,7 @@ class _KeptLoop:
         return t.cast("asyncio.Task[T]", self.new_task(self._supervise(awaitable), loop=self.loop))
 
     def run(self, awaitable: Awaitable[T]) -> T:
-        # In a greenlet, so that sync code in the coroutine can wait for other ones.
-        task = self.start(run(await_, awaitable))
+        task = self.start(stepping_aside(awaitable))
         try:
             return self.loop.run_until_complete(task)
         except BaseException:
@@ -476,6 +475,16 @@ async def run(func: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
     """
     begun: t.Any = begin(functools.partial(func, **kwargs) if kwargs else func, *args)
     return t.cast("T", await begun if begun.__class__ is Suspended else begun)
+
+
+async def stepping_aside(awaitable: Awaitable[T]) -> T:
+    """Await something so that sync code which it calls can wait for other coroutines.
+
+    Not under gevent, where another greenlet would have other thread locals.
+    """
+    if "gevent" in sys.modules:
+        return await awaitable
+    return await run(await_, awaitable)
 
 
 def begin(func: Callable[..., T], /, *args: t.Any) -> T | Suspended[T]:
