@@ -23,8 +23,9 @@ settings.load_profile("ci" if os.environ.get("CI") else "dev")
 
 FRAMEWORKS = ("erlen", "flask")
 
-#: How the test clients of this run carry requests, unless a test says otherwise.
+#: How the test clients of this run carry requests; unset, `client` and `transport` go both ways.
 TRANSPORT = os.environ.get("ERLEN_TEST_TRANSPORT")
+TRANSPORTS = (TRANSPORT,) if TRANSPORT else ("wsgi", "asgi")
 
 
 def pop_leaked_contexts(package: str) -> list[str]:
@@ -81,8 +82,16 @@ def app() -> Erlen:
     return app
 
 
+@pytest.fixture(params=TRANSPORTS)
+def transport(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """WSGI and ASGI in turn, for all clients that the test makes."""
+    name: str = request.param
+    monkeypatch.setenv("ERLEN_TEST_TRANSPORT", name)
+    return name
+
+
 @pytest.fixture
-def client(app: Erlen) -> FlaskClient:
+def client(app: Erlen, transport: str) -> FlaskClient:
     return app.test_client()
 
 

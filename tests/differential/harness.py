@@ -9,6 +9,7 @@ what was logged, the signals, and the warnings.
 
 from __future__ import annotations
 
+import os
 import re
 import typing as t
 import warnings
@@ -67,6 +68,8 @@ class Call:
     leave_out: tuple[str, ...] = ()
     close: bool = True
     cookies: bool = False
+    #: About the environ itself: not asked over ASGI.
+    only_wsgi: bool = False
 
     def make_environ(self, jar: dict[str, str]) -> dict[str, t.Any]:
         builder = EnvironBuilder(self.path, **self.options)
@@ -78,12 +81,14 @@ class Call:
         environ.update(self.environ)
         if isinstance(body, bytes):
             environ["wsgi.input"] = BytesIO(body)
+        if over_asgi():  # as an ASGI server has it
+            environ.update({"wsgi.multithread": True, "wsgi.multiprocess": True})
         for name in self.leave_out:
             environ.pop(name, None)
         return environ
 
 
-_CALL_OPTIONS = ("environ", "leave_out", "close", "cookies")
+_CALL_OPTIONS = ("environ", "leave_out", "close", "cookies", "only_wsgi")
 
 
 def call(path: str, **options: t.Any) -> Call:
@@ -110,6 +115,15 @@ class Outcome:
     value: t.Any = None
     log: list[t.Any] = field(default_factory=list)
     warned: list[str] = field(default_factory=list)
+
+    def leave_out_what_asgi_lacks(self) -> None:
+        """A status has no reason, headers no capitals; a response begins after the teardown, and
+        ends before the client knows."""
+        self.status = self.status and self.status[:3]
+        self.headers = self.headers and [(name.lower(), value) for name, value in self.headers]
+        if self.raised is not None:
+            self.status = self.headers = self.body = None
+        self.log = [entry for entry in self.log if entry != "-- sent"]
 
 
 _ADDRESS = re.compile(r"0x[0-9a-f]+")
@@ -140,6 +154,11 @@ def _steady(name: str, value: str) -> str:
         value = re.sub(r"Expires=[^;]*", "Expires=<date>", value)
         value = re.sub(r"^(\w+=\.?[\w-]+)\.[\w-]{6}\.[\w-]{27}", r"\1.<signed>", value)
     return plain(value) if name.startswith("X-") else value
+
+
+def over_asgi() -> bool:
+    """Whether Erlen's requests of this run are carried over ASGI (Flask's never are)."""
+    return os.environ.get("ERLEN_TEST_TRANSPORT") == "asgi"
 
 
 def run_call(app: t.Any, request: Call, log: list[t.Any], jar: dict[str, str]) -> Outcome:
@@ -227,7 +246,7 @@ class Case:
                     if step is build:
                         outcome = build()
                     elif isinstance(step, Call):
-                        outcome = run_call(app, step, log, jar)
+                        outcome = run_call(self._served(app, framework), step, log, jar)
                     else:
                         outcome = _run_step(step, app, fw)
                 outcome.log = [plain(x) if isinstance(x, str) else x for x in log]
@@ -242,15 +261,32 @@ class Case:
                 signal.disconnect(receive)
         return outcomes
 
+    @staticmethod
+    def _served(app: t.Any, framework: str) -> t.Any:
+        if framework == "flask" or not over_asgi():
+            return app
+        from erlen.testing.asgi import Carrier
+        from erlen.testing.loops import loop_thread
+
+        return Carrier(app, loop_thread().wait)
+
     def _repeated(self) -> list[Step]:
         """The steps, each request three times: what is learnt from one counts for the next."""
         return [
-            step for step in self.steps for _ in range(REPEATED if isinstance(step, Call) else 1)
+            step
+            for step in self.steps
+            if not (isinstance(step, Call) and step.only_wsgi and over_asgi())
+            for _ in range(REPEATED if isinstance(step, Call) else 1)
         ]
 
     def check(self) -> None:
+        if over_asgi() and not any(isinstance(step, Call) for step in self._repeated()):
+            pytest.skip("about the WSGI environ itself")
         expected = self.run("flask")
         actual = self.run("erlen")
+        if over_asgi():
+            for outcome in (*expected, *actual):
+                outcome.leave_out_what_asgi_lacks()
         names = ["build", *(_label(step) for step in self._repeated())]
         steps = list(zip(names, expected, actual, strict=True))
         differences = [
@@ -291,7 +327,8 @@ def _run_step(step: t.Any, app: t.Any, fw: Framework) -> Outcome:
 
 def _label(step: Step) -> str:
     if isinstance(step, Call):
-        return f"{step.options.get('method', 'GET')} {step.path}"
+        query = "&".join(step.options.get("query_string", {}).values())
+        return f"{step.options.get('method', 'GET')} {step.path} {query}".rstrip()
     return getattr(step, "__name__", repr(step))
 
 

@@ -293,8 +293,21 @@ OF_HEAD_ERRORS = {
 }
 
 
+#: What no server sends, or what fails in its hands: on ASGI an error of the application already.
+OF_NO_SERVER = {
+    *("header unicode", "status 99", "status text '0'", "status text 'wrong'"),
+    *("response is bytes", "on close fails"),
+}
+
+
 def edits(kind: str, edit: str, method: str = "GET", **headers: str) -> Call:
-    return call(f"/{kind}", query_string={"edit": edit}, method=method, headers=headers)
+    return call(
+        f"/{kind}",
+        query_string={"edit": edit},
+        method=method,
+        headers=headers,
+        only_wsgi=edit in OF_NO_SERVER,
+    )
 
 
 for place in ("after_request", "view", "after this request", "signal"):

@@ -5,11 +5,13 @@ Source: ASGI 3.0, "HTTP & WebSocket ASGI Message Format" 2.4.
 
 from __future__ import annotations
 
+import sys
 import typing as t
 from collections import deque
 from urllib.parse import quote, unquote_to_bytes
 
 from werkzeug.http import HTTP_STATUS_CODES
+from werkzeug.wsgi import get_content_length
 
 from ..wrappers.scope import EXTRA
 
@@ -57,8 +59,12 @@ _SAID = frozenset(
         "wsgi.multithread",
         "wsgi.multiprocess",
         "wsgi.run_once",
+        # Werkzeug's builder leaves the application's own path out of these.
+        "REQUEST_URI",
+        "RAW_URI",
     }
 )
+_DISCONNECT = {"type": "http.disconnect"}
 _SOCKET_SCHEMES = {"http": "ws", "https": "wss"}
 _IRREGULAR_NAMES = {"etag": "ETag", "www-authenticate": "WWW-Authenticate"}
 
@@ -78,7 +84,7 @@ def scope_of(environ: WSGIEnvironment, kind: str = "http") -> dict[str, t.Any]:
     """
     path = (environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", "")).encode("latin1")
     scheme = environ.get("wsgi.url_scheme", "http")
-    scope = {
+    scope: dict[str, t.Any] = {
         "type": kind,
         "asgi": {"version": "3.0", "spec_version": "2.4"},
         "http_version": environ.get("SERVER_PROTOCOL", "HTTP/1.1").partition("/")[2],
@@ -91,14 +97,15 @@ def scope_of(environ: WSGIEnvironment, kind: str = "http") -> dict[str, t.Any]:
         "client": _address(environ.get("REMOTE_ADDR"), environ.get("REMOTE_PORT", 0)),
         "server": _address(environ.get("SERVER_NAME"), environ.get("SERVER_PORT", 80)),
         "state": {},
-        "extensions": {
-            EXTRA: {
-                key: value
-                for key, value in environ.items()
-                if key not in _SAID and not key.startswith("HTTP_")
-            }
-        },
+        "extensions": {},
     }
+    extra = {
+        key: value
+        for key, value in environ.items()
+        if not (key in _SAID or key.startswith("HTTP_") or value is sys.stderr)
+    }
+    if extra:
+        scope["extensions"][EXTRA] = extra
     if kind == "http":
         scope["method"] = environ.get("REQUEST_METHOD", "GET").upper()
     else:
@@ -126,34 +133,33 @@ def _headers(environ: WSGIEnvironment) -> Iterator[tuple[bytes, bytes]]:
     for key, value in environ.items():
         if key.startswith("HTTP_"):
             name = key[5:]
-        elif key in ("CONTENT_TYPE", "CONTENT_LENGTH") and value:
+        elif key in ("CONTENT_TYPE", "CONTENT_LENGTH"):
             name = key
         else:
             continue
         yield name.lower().replace("_", "-").encode("latin1"), str(value).encode("latin1")
 
 
-def _address(host: str | None, port: t.Any) -> tuple[str, int] | None:
-    return None if host is None else (host, int(port))
+def _address(host: str | None, port: t.Any) -> tuple[str, int | None] | None:
+    """A host with its port, or the path of a Unix socket with `None`."""
+    return None if host is None else (host, int(port) if port else None)
 
 
 def _uploads(environ: WSGIEnvironment) -> Iterator[Message]:
     """The messages that carry the body; one that is shorter than declared ends with the client."""
-    stream = environ.get("wsgi.input")
-    declared = environ.get("CONTENT_LENGTH") or ""
-    left = int(declared) if declared.isdigit() else 0
-    ends_itself = not left and bool(environ.get("wsgi.input_terminated"))
-    more = stream is not None and (left > 0 or ends_itself)
-    while more:
-        chunk: bytes = stream.read(CHUNK_SIZE if ends_itself else min(CHUNK_SIZE, left))  # type: ignore[union-attr]
+    declared = get_content_length(environ)
+    ends_itself = declared is None and "wsgi.input_terminated" in environ
+    left = sys.maxsize if ends_itself else declared or 0
+    while left > 0:
+        chunk: bytes = environ["wsgi.input"].read(min(CHUNK_SIZE, left))
+        if not chunk:
+            break
         left -= len(chunk)
-        more = bool(chunk) if ends_itself else left > 0
-        if more and not chunk:
-            yield {"type": "http.disconnect"}
-            return
-        yield {"type": "http.request", "body": chunk, "more_body": more}
-    if not left:
+        yield {"type": "http.request", "body": chunk, "more_body": left > 0}
+    if ends_itself or not declared:
         yield {"type": "http.request", "body": b"", "more_body": False}
+    elif left > 0:
+        yield _DISCONNECT
 
 
 def text_headers(pairs: Iterable[tuple[bytes, bytes]]) -> list[tuple[str, str]]:
@@ -170,6 +176,13 @@ def text_headers(pairs: Iterable[tuple[bytes, bytes]]) -> list[tuple[str, str]]:
         text = name.decode("latin1")
         headers.append((_IRREGULAR_NAMES.get(text) or text.title(), value.decode("latin1")))
     return headers
+
+
+def _status(message: Message) -> int:
+    status = message["status"]
+    if not (isinstance(status, int) and 100 <= status <= 999):
+        raise ValueError(f"A status is a number of three digits, not {status!r}.")
+    return status
 
 
 class Call:
@@ -268,6 +281,8 @@ class Exchange(Call):
         #: Whether the last message of the body was sent.
         self.complete = False
         self._uploads = _uploads(environ)
+        # Whether the body broke off, or could not be read.
+        self._is_broken = False
         self._chunks: deque[bytes] = deque()
         self._is_wanted = False
 
@@ -321,12 +336,15 @@ class Exchange(Call):
             raise RuntimeError(f"The application ended {begun} response.")
 
     async def _receive(self) -> Message:
-        for message in self._uploads:
-            return message
-        while not (self.complete or self.left):
+        is_broken, self._is_broken = self._is_broken, True
+        message = None if is_broken else next(self._uploads, None)
+        self._is_broken = is_broken or message == _DISCONNECT
+        if message is not None:
+            return message.copy()
+        while not (self.complete or self.left or self._is_broken):
             self._news.clear()
             await self._news.wait()
-        return {"type": "http.disconnect"}
+        return _DISCONNECT.copy()
 
     async def _send(self, message: Message) -> None:
         if self.left:
@@ -334,7 +352,7 @@ class Exchange(Call):
         kind = message["type"]
         if kind == "http.response.start" and not self.status:
             self.headers = text_headers(message.get("headers", ()))
-            self.status = int(message["status"])
+            self.status = _status(message)
             self._news.set()
         elif kind == "http.response.body" and self.status and not self.complete:
             await self._take_in(message.get("body", b""), bool(message.get("more_body", False)))

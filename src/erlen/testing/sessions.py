@@ -8,7 +8,7 @@ from __future__ import annotations
 import typing as t
 from collections import deque
 
-from .asgi import Call, ClientLeft, scope_of, text_headers
+from .asgi import Call, ClientLeft, _status, scope_of, text_headers
 
 if t.TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
@@ -156,7 +156,7 @@ class Socket(Call):
             self.accepted = True
         elif kind == "http.response.start" and not (self.accepted or self.refusal):
             self.headers = text_headers(message.get("headers", ()))
-            self.refusal = int(message["status"])
+            self.refusal = _status(message)
         elif kind == "http.response.body" and self.refusal:
             self.refusal_body += message.get("body", b"")
             self._is_refused = not message.get("more_body", False)
