@@ -21,6 +21,7 @@ from sockets import connected, run_async
 from erlen import Erlen, await_, websocket
 from erlen.broadcast import BroadcastError, Group, SlowSubscriber
 from erlen.errors import MissingExtra, SetupError
+from erlen.lifespan import life_of
 
 pytestmark = pytest.mark.timeout(60)
 
@@ -388,6 +389,22 @@ async def test_listening_goes_on_when_redis_is_back(
                 assert await take(others, 1) == ["three"]
     finally:
         own.stop()
+
+
+@run_async
+async def test_connections_are_closed_when_serving_ends(app: Erlen, redis: Redis) -> None:
+    app.config["BROADCAST_URL"] = redis.url
+
+    @app.after_serving
+    async def say_goodbye() -> None:
+        await app.groups["a"].send("goodbye")
+
+    life = life_of(app)
+    assert await life.enter()
+    await app.groups["a"].send("x")
+    await life.leave()
+    hub: Any = app.groups._current_hub()
+    assert not hub._ends
 
 
 @run_async

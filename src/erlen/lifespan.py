@@ -169,6 +169,9 @@ class Life:
             await _collect(errors, self._guests.pop().stop())
         if after or self._entered:
             await _collect(errors, bridge.run(self._run_end_functions, after, errors))
+        groups = vars(self.app).get("groups")
+        if groups is not None:  # connections of this loop to other processes
+            await _collect(errors, groups.aclose())
         for error in errors[1:]:
             self.app.logger.error("Exception while serving ends", exc_info=error)
         if errors:

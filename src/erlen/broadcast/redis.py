@@ -117,10 +117,7 @@ class RedisHub:
 
 def _has_loop() -> bool:
     """Whether plain code here can wait for a loop that goes on when it is done."""
-    return (
-        asyncio._get_running_loop() is not None
-        or getattr(bridge._of_thread, "home", None) is not None
-    )
+    return asyncio._get_running_loop() is not None or bridge.has_home()
 
 
 def _unreachable(error: BaseException) -> BroadcastError:
