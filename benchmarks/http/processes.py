@@ -47,9 +47,10 @@ def command_of(peer: Peer, port: int, server: str, threads: int) -> list[str]:
         gunicorn = [*python, "gunicorn", "--workers", "1", "--worker-class", "gthread"]
         return [*gunicorn, f"--threads={threads}", f"--bind=127.0.0.1:{port}", peer.reference]
     if server == "uvicorn" and peer.kind == "asgi":
-        # Its implementation of WebSockets that costs least; the others stand on `websockets`.
-        uvicorn = [*python, "uvicorn", "--no-access-log", "--log-level=warning"]
-        return [*uvicorn, "--loop=uvloop", "--ws=wsproto", f"--port={port}", peer.reference]
+        # Before Python 3.12 it cannot see of an application for both protocols that it is one.
+        uvicorn = [*python, "uvicorn", "--interface=asgi3", "--loop=uvloop", "--ws=wsproto"]
+        quiet = ["--no-access-log", "--log-level=warning"]
+        return [*uvicorn, *quiet, f"--port={port}", peer.reference]
     granian = [*python, "granian", f"--interface={peer.kind}", "--workers=1", f"--port={port}"]
     if peer.kind == "wsgi":
         granian.append(f"--blocking-threads={threads}")
