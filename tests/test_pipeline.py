@@ -6,6 +6,7 @@ import logging
 import typing as t
 
 import pytest
+from carrying import carried
 from werkzeug.exceptions import HTTPException, NotFound
 from werkzeug.test import create_environ
 
@@ -16,7 +17,7 @@ from erlen.engine.plan import Plan
 
 def ask(app: Erlen, path: str = "/", **environ: t.Any) -> tuple[str, bytes]:
     seen: list[str] = []
-    answer = app(
+    answer = carried(app)(
         {**create_environ(path), **environ}, lambda status, headers, info=None: seen.append(status)
     )
     try:

@@ -10,6 +10,7 @@ from pathlib import Path
 from urllib.parse import quote, unquote, unquote_to_bytes, urlsplit
 
 import pytest
+from carrying import carried
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from itsdangerous import URLSafeTimedSerializer
@@ -34,7 +35,7 @@ def send(app: t.Any, environ: dict[str, t.Any]) -> tuple[str, list[tuple[str, st
         seen[:] = [status, headers]
         return lambda data: None
 
-    answer = app(environ, start_response)
+    answer = carried(app)(environ, start_response)
     try:
         body = b"".join(answer)
     finally:

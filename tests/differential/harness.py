@@ -9,7 +9,6 @@ what was logged, the signals, and the warnings.
 
 from __future__ import annotations
 
-import os
 import re
 import typing as t
 import warnings
@@ -18,6 +17,7 @@ from importlib import import_module
 from io import BytesIO
 
 import pytest
+from carrying import carried, over_asgi
 from werkzeug.test import EnvironBuilder
 
 SIGNALS = (
@@ -156,11 +156,6 @@ def _steady(name: str, value: str) -> str:
     return plain(value) if name.startswith("X-") else value
 
 
-def over_asgi() -> bool:
-    """Whether Erlen's requests of this run are carried over ASGI (Flask's never are)."""
-    return os.environ.get("ERLEN_TEST_TRANSPORT") == "asgi"
-
-
 def run_call(app: t.Any, request: Call, log: list[t.Any], jar: dict[str, str]) -> Outcome:
     """Send a request as a server would, down to closing the iterable."""
     seen = Outcome()
@@ -246,7 +241,9 @@ class Case:
                     if step is build:
                         outcome = build()
                     elif isinstance(step, Call):
-                        outcome = run_call(self._served(app, framework), step, log, jar)
+                        outcome = run_call(
+                            carried(app) if framework == "erlen" else app, step, log, jar
+                        )
                     else:
                         outcome = _run_step(step, app, fw)
                 outcome.log = [plain(x) if isinstance(x, str) else x for x in log]
@@ -260,15 +257,6 @@ class Case:
             for signal, receive in receivers:
                 signal.disconnect(receive)
         return outcomes
-
-    @staticmethod
-    def _served(app: t.Any, framework: str) -> t.Any:
-        if framework == "flask" or not over_asgi():
-            return app
-        from erlen.testing.asgi import Carrier
-        from erlen.testing.loops import loop_thread
-
-        return Carrier(app, loop_thread().wait)
 
     def _repeated(self) -> list[Step]:
         """The steps, each request three times: what is learnt from one counts for the next."""
