@@ -264,6 +264,18 @@ def test_a_context_variable_set_by_a_hook_is_seen_by_the_view_and_after_it(
     assert (response.text, response.headers["X-Var"]) == ("set", "set")
 
 
+def test_an_async_hook_calls_sync_code_that_waits(
+    app: Erlen, client: FlaskClient, view_of: Any
+) -> None:
+    @app.before_request
+    async def read() -> None:
+        g.sent = request.get_json()
+        g.later = await_(later("waited for"))
+
+    app.add_url_rule("/", "view", view_of(lambda: [g.sent, g.later]), methods=["POST"])
+    assert client.post("/", json={"a": 1}).json == [{"a": 1}, "waited for"]
+
+
 # Templates
 
 

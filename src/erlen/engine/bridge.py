@@ -166,7 +166,7 @@ def _await_at_home(loop: asyncio.AbstractEventLoop, awaitable: Awaitable[T]) -> 
 
     async def wait() -> T:
         try:
-            return await awaitable
+            return await stepping_aside(awaitable)
         finally:
             after.append(copy_context())
 
