@@ -28,7 +28,8 @@ def main() -> None:
     with stand_in() as (url, key):
         os.environ.update(UPSTREAM_URL=url, UPSTREAM_API_KEY=key, UPSTREAM_MODEL="stand-in")
         print(f"Open http://{bind}. The stand-in counts its calls at {url[:-3]}/counts", flush=True)
-        serve(str(HERE / "app"), bind, workers=workers)
+        # Whoever is being answered gets some seconds when the server stops, not half a minute.
+        serve(str(HERE / "app"), bind, workers=workers, grace=3)
 
 
 @contextlib.contextmanager

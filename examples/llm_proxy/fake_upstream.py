@@ -70,11 +70,14 @@ async def complete() -> Any:
     if not hmac.compare_digest(sent.encode(), current_app.config["API_KEY"].encode()):
         return problem(401, "invalid_api_key", f"Incorrect API key provided: {sent}")
     body = request.get_json()
-    prompt = str(body["messages"][-1]["content"])
+    try:
+        prompt = str(body["messages"][-1]["content"])
+        most = int(body.get("max_tokens", LONGEST_COUNT))
+    except (KeyError, IndexError, TypeError, ValueError, AttributeError):
+        return problem(400, "invalid_request_error", "Send messages, and max_tokens as a number.")
     if is_told(prompt, "fail at once"):
         return problem(500, "server_error", "The stand-in was told to fail.")
     pause = 1 / current_app.config["TOKENS_PER_SECOND"]
-    most = int(body.get("max_tokens", LONGEST_COUNT))
     words = chunks(prompt, str(body.get("model", "")), most, pause)
     if body.get("stream"):
         return EventStream(counted(words, current_app.extensions["counts"]))

@@ -30,6 +30,7 @@ class Upstream(ThreadingHTTPServer):
     """A model on a port of its own; `play` is called with each request's handler and answers it."""
 
     daemon_threads = False
+    request_queue_size = 100
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
@@ -252,6 +253,18 @@ def test_the_time_of_the_route_ends_what_nothing_else_does(app: Erlen, upstream:
     assert upstream.left.wait(LONGEST_WAIT)
 
 
+def test_the_time_of_the_route_ends_the_form_with_a_page(app: Erlen, upstream: Upstream) -> None:
+    for rule in app.url_map.iter_rules("site.ask"):
+        rule.timeout = 0.2
+    upstream.play = lambda call: (call.say(chunk("Hm")), call.wait_until_left())
+    client = app.test_client(transport="asgi")
+    with client.lifespan():
+        answer = client.post("/", data={"prompt": "Think."})
+    assert answer.status_code == 503
+    assert "The model took too long." in answer.text.partition('role="status">')[2]
+    assert upstream.left.wait(LONGEST_WAIT)
+
+
 def test_an_endless_answer_is_cut_off(
     client: FlaskClient, upstream: Upstream, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -321,7 +334,6 @@ def test_many_calls_are_under_way_at_once(app: Erlen, upstream: Upstream) -> Non
             return await asyncio.gather(*map(ask_one, range(60)))
 
     upstream.play = speak
-    upstream.socket.listen(100)
     assert asyncio.run(ask_all()) == [str(number) for number in range(60)]
 
 
@@ -467,6 +479,17 @@ def test_the_stand_in_answers_as_a_whole_and_within_limits(stand_in: FlaskClient
 
 def test_the_stand_in_wants_its_key(stand_in: FlaskClient) -> None:
     assert complete(stand_in, key="wrong").status_code == 401
+
+
+@pytest.mark.parametrize(
+    "body", [{"messages": []}, {"messages": 1}, {"max_tokens": "x"}], ids=["none", "number", "text"]
+)
+def test_the_stand_in_refuses_what_is_no_request(
+    stand_in: FlaskClient, body: dict[str, object]
+) -> None:
+    answer = complete(stand_in, **body)
+    assert answer.status_code == 400
+    assert answer.json["error"]["code"] == "invalid_request_error"
 
 
 def test_the_stand_in_counts_who_leaves(stand_in: FlaskClient) -> None:
