@@ -63,7 +63,15 @@ Response.json_module = _json
 
 
 # Options of a route that are Erlen's, not Werkzeug's.
-_RULE_OPTIONS = frozenset({"inline", "timeout", "cancel_on_disconnect", "on_socket"})
+_RULE_OPTIONS = frozenset(
+    {
+        *("inline", "timeout", "cancel_on_disconnect", "on_socket"),
+        # of typed endpoints
+        *("dependencies", "status", "responses", "returns", "tags", "summary", "description"),
+        *("deprecated", "operation_id", "hidden", "openapi", "security"),
+        *("exclude_unset", "exclude_defaults", "exclude_none", "by_alias", "include", "exclude"),
+    }
+)
 
 
 def _make_timedelta(value: timedelta | int | None) -> timedelta | None:

@@ -36,7 +36,7 @@ def derive(view: View, rule: Rule | None, app: t.Any) -> View:
     found = app.url_map.iter_rules(rule.endpoint)
     variables = {name for other in found for name in other.arguments}
     functions = [*functions_of(view)]
-    marked = any(_is_marked(function) for function, _ in functions)
+    marked = _has_dependencies(rule, app) or any(_is_marked(f) for f, _ in functions)
     if not marked and not any(
         whole and unfilled(function, variables) for function, whole in functions
     ):
@@ -51,6 +51,19 @@ def derive(view: View, rule: Rule | None, app: t.Any) -> View:
         name = getattr(view, "__qualname__", repr(view))
         raise MissingExtra(f"The typed view {name}", "pydantic", "api") from error
     return t.cast("View", product.derive(view, rule, app))
+
+
+def _has_dependencies(rule: Rule, app: t.Any) -> bool:
+    """Whether the route, a blueprint of it or the application names dependencies."""
+    if getattr(rule, "dependencies", None) or getattr(app, "dependencies", None):
+        return True
+    if "." not in rule.endpoint:
+        return False
+    return any(
+        getattr(blueprint, "dependencies", None)
+        for name, blueprint in app.blueprints.items()
+        if rule.endpoint.startswith(f"{name}.")
+    )
 
 
 def functions_of(view: View) -> Iterator[tuple[t.Any, bool]]:

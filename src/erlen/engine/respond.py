@@ -70,6 +70,8 @@ def ready_body(program: Program, rv: t.Any) -> tuple[bytes, str] | None:
     if (kind is dict or kind is list) and program.json_body is not None:
         if program.app.json.mimetype == "application/json":
             return program.json_body(rv), "application/json"
+    if kind is program.app.response_class and len(rv.__dict__) == 1:
+        return rv.__dict__.get("_ready")  # type: ignore[no-any-return]
     return None
 
 

@@ -1,0 +1,112 @@
+"""What an application writes in a signature to have a parameter bound.
+
+A mark says where a value comes from. `Query[int]` is `Annotated[int, In("query")]`, so that type
+checkers see `int`. Constraints, aliases, descriptions and examples are pydantic's: `Query[
+Annotated[int, Field(ge=1, alias="page")]]`.
+"""
+
+from __future__ import annotations
+
+import typing as t
+from dataclasses import dataclass
+
+from werkzeug.datastructures import FileStorage
+
+if t.TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+T = t.TypeVar("T")
+
+
+class Mark:
+    """Base of what marks a parameter."""
+
+    __erlen_param__ = True
+
+
+@dataclass(frozen=True)
+class In(Mark):
+    """Where a parameter comes from.
+
+    :param location: `path`, `query`, `header`, `cookie`, `form`, `file` or `json`
+    :param alias: the name there; by default the parameter's, for headers with hyphens
+    """
+
+    location: str
+    alias: str | None = None
+
+
+Path = t.Annotated[T, In("path")]
+Query = t.Annotated[T, In("query")]
+Header = t.Annotated[T, In("header")]
+Cookie = t.Annotated[T, In("cookie")]
+Form = t.Annotated[T, In("form")]
+File = t.Annotated[T, In("file")]
+Json = t.Annotated[T, In("json")]
+
+
+@dataclass(frozen=True)
+class Upload(Mark):
+    """What a file may be: `File[Annotated[UploadFile, Upload(max_size=1_000_000)]]`.
+
+    :param content_types: such as `image/png` or `image/*`; all by default
+    :param max_size: bytes
+    """
+
+    content_types: Sequence[str] = ()
+    max_size: int | None = None
+
+
+class UploadFile(FileStorage):
+    """An uploaded file: Werkzeug's `FileStorage`, with its size."""
+
+    @property
+    def size(self) -> int:
+        """Bytes of the file."""
+        stream = self.stream
+        place = stream.tell()
+        size = stream.seek(0, 2)
+        stream.seek(place)
+        return size
+
+    @classmethod
+    def of(cls, file: FileStorage) -> UploadFile:
+        """The same file, as this class."""
+        return cls(file.stream, file.filename, file.name, headers=file.headers)
+
+
+@dataclass(frozen=True)
+class Dependency(Mark):
+    """A parameter that a function provides; made by `Depends` and `Security`."""
+
+    provide: Callable[..., t.Any] | None = None
+    cached: bool = True
+    scopes: tuple[str, ...] = ()
+
+
+def Depends(provide: Callable[..., t.Any] | None = None, *, cached: bool = True) -> t.Any:
+    """Have a parameter provided by a function, whose own parameters are bound as a view's.
+
+    :param provide: a function, coroutine function, generator (ended when the response was made,
+        a streamed one when it was sent) or class; by default the parameter's type
+    :param cached: whether the function is called once a request, whoever asks
+    """
+    return Dependency(provide, cached)
+
+
+def Security(
+    provide: Callable[..., t.Any] | None = None, *, scopes: Sequence[str] = (), cached: bool = True
+) -> t.Any:
+    """`Depends` for who the client is, with the scopes that it needs."""
+    return Dependency(provide, cached, tuple(scopes))
+
+
+@dataclass(frozen=True)
+class Status:
+    """In a return annotation: the status of an answer of this type.
+
+    `-> Item | Annotated[Problem, Status(404)]`
+    """
+
+    code: int
+    description: str | None = None
