@@ -1,4 +1,4 @@
-"""Streams under real servers: pieces arrive as they come, and nothing is left when clients leave."""
+"""Streams under real servers: pieces arrive as they come, and streams end with their clients."""
 
 from __future__ import annotations
 
