@@ -152,6 +152,15 @@ _OFTEN_READ = (
 )
 
 
+def _websocket_property(name: str) -> t.Any:
+    """PERF: the same for the methods of the socket."""
+    read = attrgetter(name)
+    return property(lambda self: read(_websocket()))
+
+
+_OFTEN_CALLED = ("accept", "close", "receive", "receive_json", "send", "send_json")
+
+
 class _ContextVarView:
     """One half of the pair, with the interface of a `ContextVar`."""
 
@@ -217,7 +226,9 @@ session: SessionMixin = _direct(
     __setitem__=lambda self, key, value: _session().__setitem__(key, value),
     __contains__=lambda self, key: key in _session(),
 )
-websocket: Websocket = _direct(_websocket)
+websocket: Websocket = _direct(
+    _websocket, **{name: _websocket_property(name) for name in _OFTEN_CALLED}
+)
 
 __all__ = [
     "_no_app_msg",

@@ -531,17 +531,29 @@ class _Outcome:
             del error
 
 
+class Watcher(t.Protocol):
+    """Who is told what a call in a greenlet does."""
+
+    def waits(self, waited_for: t.Any) -> None:
+        """The call waits for a future, or with `None` for its turn."""
+
+    def goes_on(self) -> None:
+        """The waiting is over."""
+
+
 class Suspended(t.Generic[T]):
     """A call in a greenlet that waits for something; awaiting this runs it to its end."""
 
-    __slots__ = ("_waited_for", "_worker")
+    __slots__ = ("_waited_for", "_worker", "watcher")
 
     def __init__(self, worker: t.Any, waited_for: t.Any) -> None:
         self._worker = worker
         self._waited_for = waited_for
+        #: Told of each thing that the call waits for, and when it goes on.
+        self.watcher: Watcher | None = None
 
     def __await__(self) -> Generator[t.Any, t.Any, T]:
-        worker, told = self._worker, self._waited_for
+        worker, told, watcher = self._worker, self._waited_for, self.watcher
         closed = False
         while told.__class__ is not _Outcome:
             answer: t.Any = None
@@ -549,11 +561,15 @@ class Suspended(t.Generic[T]):
             if closed:
                 error = RuntimeError("The task is closed: nothing can be awaited in it.")
             else:
+                if watcher is not None:
+                    watcher.waits(told)
                 try:
                     answer = yield told
                 except BaseException as thrown:
                     closed = isinstance(thrown, GeneratorExit)
                     error = thrown
+                if watcher is not None:
+                    watcher.goes_on()
             told = worker.switch(answer, error)
             del answer, error
         _give_back(worker)

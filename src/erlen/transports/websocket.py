@@ -22,11 +22,16 @@ from ..signals import (
     websocket_finished,
     websocket_started,
 )
-from ..websockets import BadMessage, Websocket, WebsocketContext, WebsocketDisconnected
+from ..websockets import (
+    BadMessage,
+    PlainContext,
+    Websocket,
+    WebsocketContext,
+    WebsocketDisconnected,
+)
 from ..websockets.errors import is_disconnection
 from ..websockets.origin import is_allowed
 from ..websockets.socket import _CONNECTING, _OPEN
-from ..websockets.watch import watch
 from ..wrappers.scope import environ_of
 
 if t.TYPE_CHECKING:
@@ -44,12 +49,17 @@ async def websocket_app(app: t.Any, scope: Scope, receive: Receive, send: Send) 
     request = _request_of(app, scope)
     socket: Websocket = app.websocket_class(app, request, scope, receive, send)
     ctx = WebsocketContext(app, socket)
-    plan = ctx.plan = _match(program, ctx)
+    plan = _match(program, ctx)
+    if not plan.native:
+        found = ctx._found
+        ctx = PlainContext(app, socket)
+        ctx._found = found
+    ctx.plan = plan
     socket._more_headers = ctx.headers_to_accept
     life = _Life(program, plan, ctx)
     try:
         if plan.native:
-            await watch(socket, bridge.run(life.run), plan.cancels)
+            await socket._serve(life.run, plan.cancels)
         else:
             await _run_on_thread(life)
     finally:

@@ -27,19 +27,14 @@ class WebsocketContext(RequestContext):
         super().__init__(app, socket.request.environ, request=socket.request, session=session)
         self.socket = socket
         self.plan = plan
+        self._show_socket()
 
-    if not t.TYPE_CHECKING:
-
-        @property
-        def websocket(self):
-            """The socket: one whose methods wait, for plain code on a thread of its own."""
-            if asyncio._get_running_loop() is None:
-                return BlockingWebsocket(self.socket)
-            return self.socket
+    def _show_socket(self) -> None:
+        self.websocket = self.socket
 
     def copy(self) -> WebsocketContext:
         """A context of the same socket and session, not pushed; for other tasks and threads."""
-        copied = WebsocketContext(self.app, self.socket, session=self._session)
+        copied = type(self)(self.app, self.socket, session=self._session)
         copied._matched = True
         return copied
 
@@ -100,3 +95,19 @@ class WebsocketContext(RequestContext):
                 " sent any more. Change the session first, then accept.",
                 self.request.path,
             )
+
+
+class PlainContext(WebsocketContext):
+    """The context of a WebSocket whose view is a plain function, on a thread of its own."""
+
+    def _show_socket(self) -> None:
+        """The property does."""
+
+    if not t.TYPE_CHECKING:
+
+        @property
+        def websocket(self):
+            """The socket: for plain code one whose methods wait."""
+            if asyncio._get_running_loop() is None:
+                return BlockingWebsocket(self.socket)
+            return self.socket
