@@ -184,6 +184,8 @@ class Guest:
             self._tell(None)
 
     async def _send(self, message: Message) -> None:
+        if message["type"].partition(".")[0] != "lifespan":
+            raise RuntimeError(f"The message {message['type']!r} is out of order here.")
         self._tell(message)
 
     def _tell(self, message: Message | None) -> None:
