@@ -338,6 +338,18 @@ def test_an_asynchronous_environment_renders(
     assert client.get("/", buffered=True).text == PAGE
 
 
+def test_extensions_render_templates_of_an_asynchronous_environment_themselves(
+    templates: Erlen, client: FlaskClient, view_of: Any
+) -> None:
+    def answer() -> Any:
+        template = current_app.jinja_env.from_string("{{ fetch(name) }}!")
+        pieces = list(template.generate(name=2))
+        return [template.render(name=1), "".join(pieces), len(pieces)]
+
+    templates.add_url_rule("/", "view", view_of(answer))
+    assert client.get("/").json == ["fetched 1!", "fetched 2!", 2]
+
+
 def test_the_environment_may_be_switched_later(
     app: Erlen, client: FlaskClient, view_of: Any
 ) -> None:

@@ -224,6 +224,26 @@ def test_a_silent_source_is_covered_by_comments_and_not_disturbed() -> None:
     assert asyncio.run(main()) == [b":\n\n", b":\n\n", b"data: one\n\n", b"data: two\n\n"]
 
 
+def test_a_stream_that_is_silent_from_the_start_is_opened_early(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("erlen.streaming.OPENING_SECONDS", 0.001)
+
+    async def main() -> list[bytes]:
+        gate = asyncio.Event()
+
+        async def gated() -> AsyncIterator[str]:
+            await gate.wait()
+            yield "one"
+
+        pieces: Any = EventStream(gated(), heartbeat=60).response
+        found = [await pieces.__anext__()]
+        asyncio.get_running_loop().call_later(0.01, gate.set)
+        return found + [piece async for piece in pieces]
+
+    assert asyncio.run(main()) == [b":\n\n", b"data: one\n\n"]
+
+
 def test_comments_are_sent_over_the_protocols_too(app: Erlen, client: FlaskClient) -> None:
     heard: list[bytes] = []
 

@@ -363,6 +363,73 @@ def test_a_consumer_may_stop_waiting_and_come_back_to_the_step() -> None:
     assert asyncio.run(main()) == ["behind the gate", True]
 
 
+def test_silence_is_counted_from_the_last_question() -> None:
+    patience = 0.05
+
+    async def main() -> tuple[Any, float]:
+        loop = asyncio.get_running_loop()
+
+        async def slower_and_slower() -> AsyncIterator[int]:
+            yield 0
+            await asyncio.sleep(patience / 2)
+            yield 1
+            await asyncio.Event().wait()
+
+        pump = Pump(slower_and_slower(), loop)
+        assert [await pump.ask(patience), await pump.ask(patience)] == [0, 1]
+        asked = loop.time()
+        found = await pump.ask(patience)
+        waited = loop.time() - asked
+        await pump.aclose()
+        return found, waited
+
+    found, waited = asyncio.run(main())
+    assert found is SILENCE
+    assert waited > patience * 0.9
+
+
+def test_an_error_that_nobody_waited_for_is_raised_by_the_close() -> None:
+    async def main() -> None:
+        failed = asyncio.Event()
+
+        async def failing() -> AsyncIterator[int]:
+            await asyncio.sleep(0.001)
+            failed.set()
+            raise LookupError("while nobody waited")
+            yield 1
+
+        pump = Pump(failing(), asyncio.get_running_loop())
+        assert await pump.ask(patience=0.0001) is SILENCE
+        await failed.wait()
+        with pytest.raises(LookupError, match="while nobody waited"):
+            await pump.aclose()
+        await pump.aclose()
+
+    asyncio.run(main())
+
+
+def test_an_item_for_which_nobody_waited_is_the_answer_to_the_next_question() -> None:
+    async def main() -> Any:
+        gate = asyncio.Event()
+
+        async def gated() -> AsyncIterator[str]:
+            await gate.wait()
+            yield "kept"
+            gate.set()
+
+        pump = Pump(gated(), asyncio.get_running_loop())
+        assert await pump.ask(patience=0.0001) is SILENCE
+        gate.set()
+        for _ in range(5):
+            await asyncio.sleep(0)
+        found = pump.ask()
+        assert found.done()
+        await pump.aclose()
+        return found.result()
+
+    assert asyncio.run(main()) == "kept"
+
+
 def test_a_step_that_waits_is_cancelled_by_the_close() -> None:
     log: list[str] = []
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 import typing as t
 from contextlib import aclosing
 
-from ..engine.bridge import await_
 from ..engine.streams import iterate
 from ..helpers import _app, stream_with_context
 from ..signals import before_render_template, template_rendered
@@ -63,10 +62,7 @@ def _announce(signal: t.Any, app: t.Any, template: Template, context: dict[str, 
 def _render(app: t.Any, template: Template, context: dict[str, t.Any]) -> str:
     app.update_template_context(context)
     _announce(before_render_template, app, template, context)
-    if template.environment.is_async:
-        text = await_(template.render_async(context))
-    else:
-        text = template.render(context)
+    text = template.render(context)
     _announce(template_rendered, app, template, context)
     return text
 

@@ -11,6 +11,9 @@ from jinja2 import Template as Template
 from jinja2 import TemplateNotFound as TemplateNotFound
 from jinja2.runtime import Context, new_context
 
+from ..engine.bridge import await_
+from ..engine.streams import iterate
+
 BaseEnvironment = _Environment
 
 if t.TYPE_CHECKING:
@@ -38,6 +41,21 @@ class FlatTemplate(Template):
             for part in inner:
                 found.update(part)
         return new_context(self.environment, self.name, self.blocks, vars, shared, found, locals)
+
+    def render(self, *args: t.Any, **kwargs: t.Any) -> str:
+        """The rendered text; parameters are Jinja's.
+
+        In an asynchronous environment Jinja itself would start an event loop, also where one runs.
+        """
+        if self.environment.is_async:
+            return await_(self.render_async(*args, **kwargs))
+        return super().render(*args, **kwargs)
+
+    def generate(self, *args: t.Any, **kwargs: t.Any) -> t.Iterator[str]:
+        """The rendered text in pieces; parameters are Jinja's."""
+        if self.environment.is_async:
+            return iterate(self.generate_async(*args, **kwargs))
+        return super().generate(*args, **kwargs)
 
 
 class Environment(BaseEnvironment):
