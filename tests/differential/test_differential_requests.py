@@ -287,6 +287,8 @@ cases.append(
                 for kind, data in LENGTH_BODIES
                 for more in (0, 5)
                 for headers in ({}, {"HTTP_X_FAILS": "1"})
+                # Werkzeug 3.1.5 puts line ends into such forms: see tests/test_forms.py.
+                if (order, data) != ("form", MULTIPART)
             ),
         ),
         False,

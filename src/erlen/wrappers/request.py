@@ -11,12 +11,16 @@ from werkzeug.http import parse_etags
 from werkzeug.wrappers import Request as _Request
 from werkzeug.wsgi import LimitedStream, get_host, get_input_stream
 
+from ..engine.bridge import await_, is_in_greenlet
 from ..state import current_application
 from .fields import storage_of, with_short_blanks
+from .forms import URLENCODED, FormParser, check_fields, file_for_upload, in_time, read_at_most
 from .lazy import are_as_defined, as_they_are, lazy
+from .scope import BodyStream, Inbox, content_of, environ_of
 
 if t.TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
+    from werkzeug.formparser import FormDataParser
     from werkzeug.routing import Rule
 
 
@@ -33,7 +37,10 @@ class _Args:
         if request is None:
             return self
         mine = request.__dict__
-        text = request.environ.get("QUERY_STRING", "")
+        if "environ" in mine:
+            text = mine["environ"].get("QUERY_STRING", "")
+        else:
+            text = request.scope.get("query_string", b"").decode("latin1")
         if "query_string" in mine or not text.isascii():
             text = request.query_string.decode()
         values = mine["args"] = storage_of(request.parameter_storage_class, text)
@@ -55,19 +62,6 @@ class _BoundedStream(LimitedStream):
         if self.is_exhausted and self._whole.read(1):
             raise RequestEntityTooLarge()
         return body
-
-
-def _read_at_most(stream: t.IO[bytes], most: int) -> bytes:
-    """The rest of a stream, refused beyond a number of bytes."""
-    if most < 0:
-        raise RequestEntityTooLarge()
-    pieces = []
-    while piece := stream.read(min(65_536, most + 1)):
-        most -= len(piece)
-        if most < 0:
-            raise RequestEntityTooLarge()
-        pieces.append(piece)
-    return b"".join(pieces)
 
 
 # What must be Werkzeug's own for the short way of reading a body or form to be equivalent.
@@ -111,6 +105,7 @@ class Request(_Request):
         scope: t.MutableMapping[str, t.Any] | None
         queue_time: float
         _inbox: t.Any
+        _content: t.Any
     #: Of an ASGI request that the engine made.
     _receive: t.Any
     #: Whether the form was parsed, so that there may be files to close.
@@ -119,6 +114,9 @@ class Request(_Request):
     _max_content_length: int | None = None
     _max_form_memory_size: int | None = None
     _max_form_parts: int | None = None
+    _max_form_fields: int | None = None
+
+    form_data_parser_class = FormParser
 
     #: Called with the request when its form was parsed in debug mode without files.
     _explain_missing_files: t.ClassVar[t.Callable[[t.Any], None] | None] = None
@@ -146,15 +144,15 @@ class Request(_Request):
         @lazy
         def environ(self):
             """The WSGI environ; under an ASGI server made of the scope."""
-            from .scope import BodyStream, environ_of
-
             return environ_of(self.scope, BodyStream(self._inbox))
 
         @lazy
         def _inbox(self):
-            from .scope import Inbox
-
             return Inbox(self._receive)
+
+        @lazy
+        def _content(self):
+            return content_of(self.scope)
 
         @lazy
         def scope(self):
@@ -169,7 +167,9 @@ class Request(_Request):
         @lazy
         def method(self):
             """The request method in capitals."""
-            return self.environ.get("REQUEST_METHOD", "GET").upper()
+            if "environ" in self.__dict__:
+                return self.environ.get("REQUEST_METHOD", "GET").upper()
+            return self.scope["method"].upper()
 
         @lazy
         def scheme(self):
@@ -195,12 +195,18 @@ class Request(_Request):
         @lazy
         def path(self):
             """The path behind `root_path`, with one slash in front."""
+            if "environ" not in self.__dict__ and not self.scope.get("root_path"):
+                path = self.scope["path"]
+                if path.isascii():
+                    return "/" + path.lstrip("/")
             return "/" + _text(self.environ, "PATH_INFO").lstrip("/")
 
         @lazy
         def query_string(self):
             """The raw query as bytes."""
-            return self.environ.get("QUERY_STRING", "").encode("latin1")
+            if "environ" in self.__dict__:
+                return self.environ.get("QUERY_STRING", "").encode("latin1")
+            return self.scope.get("query_string", b"")
 
         @lazy
         def headers(self):
@@ -225,7 +231,10 @@ class Request(_Request):
         @lazy
         def remote_addr(self):
             """Address of the client."""
-            return self.environ.get("REMOTE_ADDR")
+            if "environ" in self.__dict__:
+                return self.environ.get("REMOTE_ADDR")
+            client = self.scope.get("client")
+            return client[0] if client else None
 
         #: Values of the query; the first one of a name by `[]`, all by `getlist`.
         args = _Args()
@@ -285,6 +294,18 @@ class Request(_Request):
         self._max_form_parts = value
 
     @property
+    def max_form_fields(self) -> int | None:
+        """Most fields that an urlencoded form may have (`MAX_FORM_FIELDS`); beyond it, 413."""
+        app = current_application()
+        if self._max_form_fields is not None or app is None:
+            return self._max_form_fields
+        return t.cast("int | None", app.config.get("MAX_FORM_FIELDS"))
+
+    @max_form_fields.setter
+    def max_form_fields(self, value: int | None) -> None:
+        self._max_form_fields = value
+
+    @property
     def endpoint(self) -> str | None:
         """The endpoint of the rule that matched, else `None`."""
         rule = self.url_rule
@@ -316,9 +337,18 @@ class Request(_Request):
         # Browsers send UTF-8, where other fields are Latin-1.
         return None if sent is None else sent.encode("latin1").decode(errors="replace")
 
+    def _content_type(self) -> str | None:
+        """The field `Content-Type` as it was sent; `None` also for more than one."""
+        if "environ" in self.__dict__:
+            return self.environ.get("CONTENT_TYPE")
+        return self._content[0]  # type: ignore[no-any-return]
+
     def _declared_length(self) -> int | None:
         """The body's declared length where it is small and plain; else the long way decides."""
-        environ = self.environ
+        mine = self.__dict__
+        if "environ" not in mine:
+            return None if self.shallow else self._content[1]
+        environ = mine["environ"]
         declared = environ.get("CONTENT_LENGTH")
         if not declared or len(declared) > 5 or not (declared.isascii() and declared.isdigit()):
             return None
@@ -336,6 +366,8 @@ class Request(_Request):
         limit = self.max_content_length
         if limit is not None and length > limit:
             raise RequestEntityTooLarge()
+        if "environ" not in self.__dict__:
+            return await_(self._inbox.whole(limit))  # type: ignore[no-any-return]
         terminated = "wsgi.input_terminated" in self.environ
         stream = self.environ["wsgi.input"]
         # Where the server says where the body ends, one byte more tells if it is longer.
@@ -354,7 +386,7 @@ class Request(_Request):
         if len(body) < length and not terminated:
             raise ClientDisconnected()
         if len(body) > length:
-            body += stream.read() if limit is None else _read_at_most(stream, limit - len(body))
+            body += stream.read() if limit is None else read_at_most(stream, limit - len(body))
         return body
 
     if not t.TYPE_CHECKING:
@@ -371,7 +403,7 @@ class Request(_Request):
                 cache
                 and self._reads_plainly
                 and "stream" not in mine
-                and not (parse_form_data and self.environ.get("CONTENT_TYPE"))
+                and not (parse_form_data and self._content_type())
                 and (body := self._read_body()) is not None
             ):
                 mine["_cached_data"] = body
@@ -390,7 +422,7 @@ class Request(_Request):
                 cache
                 and self._reads_plainly
                 and "_cached_json" not in mine
-                and self.environ.get("CONTENT_TYPE") == "application/json"
+                and self._content_type() == "application/json"
                 and mine.get("headers").__class__ in _UNTOUCHED_HEADERS
             ):
                 try:
@@ -407,6 +439,24 @@ class Request(_Request):
                     return None
                 return self.on_json_loading_failed(ValueError("The JSON is nested too deeply."))
 
+    if not t.TYPE_CHECKING:
+
+        def _get_file_stream(
+            self, total_content_length, content_type, filename=None, content_length=None
+        ):
+            if is_in_greenlet():
+                return file_for_upload()
+            return super()._get_file_stream(
+                total_content_length, content_type, filename, content_length
+            )
+
+    def make_form_data_parser(self) -> FormDataParser:
+        """A parser of this request's form, with its limits."""
+        parser = super().make_form_data_parser()
+        if isinstance(parser, FormParser):
+            parser.max_form_fields = self.max_form_fields
+        return parser
+
     def _load_form_data(self) -> None:
         """Parse the form once; afterwards `stream`, `form` and `files` are in the instance."""
         mine = self.__dict__
@@ -414,11 +464,7 @@ class Request(_Request):
             return
         self._form_loaded = True
         body = None
-        if (
-            self._reads_plainly
-            and self.environ.get("CONTENT_TYPE") == "application/x-www-form-urlencoded"
-            and "stream" not in mine
-        ):
+        if self._reads_plainly and self._content_type() == URLENCODED and "stream" not in mine:
             body = self._cached_urlencoded()
         if body is None:
             super()._load_form_data()
@@ -428,7 +474,9 @@ class Request(_Request):
                 text = body.decode()
             except UnicodeDecodeError:
                 text = ""
-            mine["form"], mine["files"] = storage_of(storage, text), storage()
+            check_fields(body, self.max_form_fields)
+            mine["form"] = in_time(len(body), storage_of, storage, text)
+            mine["files"] = storage()
         explain = type(self)._explain_missing_files
         if explain is not None and self.mimetype != "multipart/form-data" and not self.files:
             app = current_application()
