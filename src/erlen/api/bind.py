@@ -438,7 +438,7 @@ def _keyed_json_step(body: tuple[Field, ...]) -> Step:
 
 
 def _json_body(request: t.Any) -> bytes:
-    if request.environ.get("CONTENT_TYPE") != "application/json" and not request.is_json:
+    if request._content_type() != "application/json" and not request.is_json:
         if request.get_data():
             raise WrongMediaType(request.mimetype, "application/json")
         return b""

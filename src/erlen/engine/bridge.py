@@ -493,7 +493,7 @@ def begin(func: Callable[..., T], /, *args: t.Any) -> T | Suspended[T]:
     PERF: a call that never waits needs no coroutine.
     """
     here = (_getcurrent or _load_getcurrent())()
-    if hasattr(here, "_erlen_bridge"):
+    if here.parent is not None and hasattr(here, "_erlen_bridge"):
         # Waiting works here already. A greenlet made here would count this one's depth of the
         # stack as its own, and hand it on to those that are made in it, until there is none left.
         return func(*args)
@@ -506,6 +506,12 @@ def begin(func: Callable[..., T], /, *args: t.Any) -> T | Suspended[T]:
     told = worker.switch(func, args)
     if told.__class__ is not _Outcome:
         return Suspended(worker, told)
+    if told.error is None and pool is not None and len(pool) < IDLE_LIMIT:
+        # PERF: `_give_back` and `take` without the calls.
+        worker.gr_context = None
+        pool.append(worker)
+        result, told.result = told.result, None
+        return result  # type: ignore[no-any-return]
     _give_back(worker)
     return told.take()  # type: ignore[no-any-return]
 
@@ -632,6 +638,10 @@ def _await_in_greenlet(coro: Coroutine[t.Any, t.Any, T]) -> T:
         waited_for = coro.send(None)
     except StopIteration as stop:  # PERF: many have nothing to wait for
         return t.cast("T", stop.value)
+    return _go_on(coro, waited_for)
+
+
+def _go_on(coro: Coroutine[t.Any, t.Any, T], waited_for: t.Any) -> T:
     home = t.cast("t.Any", _getcurrent)().parent
     error: BaseException | None = None
     try:
@@ -653,6 +663,11 @@ def stepping(func: Callable[P, Coroutine[t.Any, t.Any, T]]) -> Callable[P, T]:
     """:func:`async_to_sync` for code that :func:`run` is known to have called."""
 
     def on_loop(*args: P.args, **kwargs: P.kwargs) -> T:
-        return _await_in_greenlet(func(*args, **kwargs))
+        coro = func(*args, **kwargs)
+        try:  # PERF: `_await_in_greenlet` without the call
+            waited_for = coro.send(None)
+        except StopIteration as stop:
+            return t.cast("T", stop.value)
+        return _go_on(coro, waited_for)
 
     return on_loop

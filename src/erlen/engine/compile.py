@@ -273,6 +273,7 @@ def _compile_plan(program: Program, rule: Rule | None) -> Plan:
         and "full_dispatch_request" not in program.overridden
         and (plan.hooked or "dispatch_request" not in program.overridden)
     )
+    plan.goes_directly = plan.is_direct and plan.native is True and not plan.cancels
     plan.is_final = (
         not plan.after and program.late_session and program.overridden.isdisjoint(_AFTER_STAGES)
     )

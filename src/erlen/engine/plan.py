@@ -25,6 +25,7 @@ class Plan:
         "blueprints",
         "cancels",
         "endpoint",
+        "goes_directly",
         "has_async",
         "has_only_before",
         "hooked",
@@ -60,6 +61,8 @@ class Plan:
         self.is_direct = False
         #: Whether nothing follows the view, if the session was not used.
         self.is_final = False
+        #: Whether the ASGI edge may do so, on the event loop.
+        self.goes_directly = False
         #: Whether the view belongs on the event loop; HTTP methods for which it does.
         self.native: bool | frozenset[str] = False
         #: The view in the form that is called on an event loop.

@@ -39,6 +39,11 @@ _WATCH_AFTER = 0.05
 #: nor the server need ever make it wait.
 _TURN = 16
 _END: t.Any = object()
+_new = object.__new__
+_CONTENT_TYPES = {
+    kind: (b"content-type", kind.encode())
+    for kind in ("application/json", "text/html; charset=utf-8")
+}
 
 
 async def asgi_app(app: t.Any, scope: Scope, receive: Receive, send: Send) -> None:
@@ -75,23 +80,22 @@ async def asgi_app(app: t.Any, scope: Scope, receive: Receive, send: Send) -> No
     if host in program.raw_hosts and path and path[0] == "/":
         hit = matcher.find(method, path)
     if hit:
-        plan = program.plans[hit[0].index]
+        entry, values = hit
+        plan = program.plans[entry.index]
         if (
             plan is not None
-            and plan.is_direct
-            and plan.native is True
-            and not plan.cancels
+            and plan.goes_directly
             and method in DIRECT_METHODS
             and current.get() is NOTHING
             and EXTRA not in (scope.get("extensions") or ())
             and not (audience.ever and audience.listens())
         ):
             cls = app.request_class
-            request = cls.__new__(cls)
+            request = _new(cls)
             request.scope = scope
             request.json_module = app.json
             request.url_rule = plan.rule
-            request.view_args = hit[1]
+            request.view_args = values
             request._receive = receive
             done: t.Any = bridge.begin(
                 serve_directly, program, plan, plan.on_loop, request, marks, None
@@ -101,7 +105,7 @@ async def asgi_app(app: t.Any, scope: Scope, receive: Receive, send: Send) -> No
             if done.__class__ is tuple:
                 body, content_type = done
                 headers = [
-                    (b"content-type", content_type.encode()),
+                    _CONTENT_TYPES.get(content_type) or (b"content-type", content_type.encode()),
                     (b"content-length", b"%d" % len(body)),
                 ]
                 await send({"type": "http.response.start", "status": 200, "headers": headers})
