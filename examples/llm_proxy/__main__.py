@@ -51,4 +51,5 @@ def stand_in() -> Iterator[tuple[str, str]]:
         process.wait()
 
 
-main()
+if __name__ == "__main__":
+    main()
