@@ -24,7 +24,9 @@ from serving import HERE, Meeting, Server, running
 from erlen import Erlen
 from erlen.errors import MissingExtra
 from erlen.server import launcher
+from erlen.server.choice import reasons_for_asgi
 from erlen.server.launcher import Address, BindError, load_target, make_command, serve
+from erlen.views import MethodView
 
 live = pytest.mark.live
 
@@ -56,7 +58,8 @@ def in_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def invoke(*args: str, **env: str) -> tuple[int, str]:
-    result = CliRunner().invoke(make_command(), args, env=env)
+    """Run the command; over WSGI unless `args` say something else, so that nothing is loaded."""
+    result = CliRunner().invoke(make_command(), ("--interface", "wsgi", *args), env=env)
     if result.exception is not None and not isinstance(result.exception, SystemExit):
         raise result.exception
     return result.exit_code, result.output
@@ -142,7 +145,7 @@ def test_number_of_workers_is_read_from_the_environment(started: dict[str, Any])
 
 
 def test_further_options_of_granian_can_be_given(started: dict[str, Any]) -> None:
-    serve("app", backpressure=9)
+    serve("app", interface="wsgi", backpressure=9)
     assert started["backpressure"] == 9
 
 
@@ -165,7 +168,7 @@ def test_options_that_do_not_fit_are_refused(
 
 
 def test_unknown_interface_is_refused(started: dict[str, Any]) -> None:
-    with pytest.raises(ValueError, match="interface is one of wsgi, not 'cgi'"):
+    with pytest.raises(ValueError, match="interface is one of auto, wsgi, asgi, not 'cgi'"):
         serve("app", interface="cgi")
 
 
@@ -219,7 +222,7 @@ def test_worker_never_has_debug_mode(
     monkeypatch.setenv("FLASK_DEBUG", "1")
     monkeypatch.setenv("FLASK_RUN_FROM_CLI", "")
     (in_folder / "my_app.py").write_text(source)
-    app: Any = load_target("my_app", "wsgi", as_flask=False)
+    app: Any = load_target("my_app", as_flask=False)
     assert isinstance(app, Erlen)
     assert app.debug is False
 
@@ -231,7 +234,7 @@ def test_worker_says_why_there_is_no_application(
     monkeypatch.setenv("FLASK_RUN_FROM_CLI", "")
     (in_folder / "my_app.py").touch()
     with pytest.raises(SystemExit) as ended:
-        load_target("my_app:nothing", "wsgi", as_flask=False)
+        load_target("my_app:nothing", as_flask=False)
     assert ended.value.code == 2
     assert "Failed to find attribute 'nothing' in 'my_app'" in capsys.readouterr().err
 
@@ -324,6 +327,163 @@ def test_https_is_served(tmp_path: Path) -> None:
     assert answer["url"] == f"https://localhost:{server.port}/where"
 
 
+# The interface
+
+
+def with_nothing(app: Erlen) -> None:
+    app.add_url_rule("/plain", view_func=lambda: "", methods=["GET"])
+    app.mount("/wsgi", lambda environ, start_response: [])
+    app.mount("/other", Erlen("other"))
+
+    @app.before_request
+    async def hook() -> None: ...
+
+    @app.before_serving
+    async def before() -> None: ...
+
+
+def with_views(app: Erlen) -> None:
+    async def view() -> str:
+        return ""
+
+    for number in range(4):
+        app.add_url_rule(f"/{number}", f"view{number}", view)
+
+
+def with_class(app: Erlen) -> None:
+    class Item(MethodView):
+        async def get(self) -> str:
+            return ""
+
+        def post(self) -> str:
+            return ""
+
+    app.add_url_rule("/item", view_func=Item.as_view("item"))
+
+
+def with_socket(app: Erlen) -> None:
+    @app.websocket("/chat")
+    async def chat() -> None: ...
+
+
+def with_mounts(app: Erlen) -> None:
+    async def other(scope: Any, receive: Any, send: Any) -> None: ...
+
+    inner = Erlen("inner")
+    with_views(inner)
+    app.mount("/asgi", other)
+    app.mount("/inner", inner)
+
+
+def with_middleware(app: Erlen) -> None:
+    inner = app.asgi_app
+    app.asgi_app = lambda scope, receive, send: inner(scope, receive, send)  # type: ignore
+
+
+@pytest.mark.parametrize(
+    ("set_up", "expected"),
+    [
+        (with_nothing, []),
+        (with_views, ["async views (view0, view1, view2, ...)"]),
+        (with_class, ["async views (item)"]),
+        (with_socket, ["WebSockets (/chat)"]),
+        (with_mounts, ["mounted ASGI applications (/inner, /asgi)"]),
+        (with_middleware, ["ASGI middleware"]),
+    ],
+)
+def test_interface_goes_by_what_the_application_has(
+    app: Erlen, set_up: Callable[[Erlen], None], expected: list[str]
+) -> None:
+    set_up(app)
+    assert reasons_for_asgi(app) == expected
+
+
+@pytest.mark.parametrize(
+    ("set_up", "interface", "line"),
+    [
+        (with_nothing, "wsgi", "Serving over WSGI: the application has no async views"),
+        (with_socket, "asgi", "Serving over ASGI, for the application has WebSockets (/chat)."),
+    ],
+)
+def test_choice_of_the_interface_is_said(
+    started: dict[str, Any],
+    app: Erlen,
+    capsys: pytest.CaptureFixture[str],
+    set_up: Callable[[Erlen], None],
+    interface: str,
+    line: str,
+) -> None:
+    set_up(app)
+    serve(app)
+    assert started["interface"] == interface
+    assert started["websockets"] is (interface == "asgi")
+    assert line in capsys.readouterr().err
+
+
+ASGI_APP = """
+import threading
+from erlen import Erlen, request, websocket
+print("loaded", flush=True)
+app = Erlen(__name__)
+@app.while_serving
+async def around():
+    print("started", flush=True)
+    yield
+    print("ended", flush=True)
+@app.get("/")
+async def index():
+    return ["wsgi" if request.scope is None else "asgi", threading.current_thread().name]
+"""
+
+
+@live
+@pytest.mark.parametrize("interface", ["auto", "asgi", "wsgi"])
+def test_application_is_served_on_the_interface_and_lives_as_long(
+    tmp_path: Path, interface: str
+) -> None:
+    (tmp_path / "either.py").write_text(ASGI_APP)
+    options = ("--interface", interface)
+    with running("granian", app="either", cwd=tmp_path, options=options) as server:
+        kind, thread = json.loads(server.fetch("GET", "/")[1])
+        assert kind == ("wsgi" if interface == "wsgi" else "asgi")
+        assert (thread == "MainThread") is (interface != "wsgi")
+        server.terminate()
+        lines = server.output().splitlines()
+        assert server.process.returncode == 0
+    said = [line for line in lines if line in ("loaded", "started", "ended")]
+    assert said == ["loaded"] * (2 if interface == "auto" else 1) + ["started", "ended"]
+    assert any("Serving over ASGI" in line for line in lines) is (interface == "auto")
+
+
+@live
+@pytest.mark.parametrize("interface", ["asgi", "wsgi"])
+def test_worker_whose_start_fails_ends_the_server(
+    run_python: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path, interface: str
+) -> None:
+    (tmp_path / "failing.py").write_text(
+        "from erlen import Erlen\n"
+        "app = Erlen(__name__)\n"
+        "@app.before_serving\n"
+        "async def fail():\n"
+        "    raise LookupError('no database')\n"
+    )
+    done = run_python(*("-m", "erlen", "serve", "failing", "--port", "0", "--interface", interface))
+    assert done.returncode == 1
+    assert "LookupError: no database" in done.stderr
+
+
+@live
+def test_threads_are_those_of_plain_views_over_asgi(tmp_path: Path) -> None:
+    (tmp_path / "plain.py").write_text(
+        "from erlen import Erlen\n"
+        "app = Erlen(__name__)\n"
+        "app.add_url_rule('/', view_func=lambda: [app.worker_threads.limit])\n"
+    )
+    options = ("--interface", "asgi", "--threads", "3")
+    with running("granian", app="plain", cwd=tmp_path, options=options) as server:
+        assert json.loads(server.fetch("GET", "/")[1]) == [3]
+
+
 @live
 def test_application_object_is_served(tmp_path: Path) -> None:
     if multiprocessing.get_start_method() != "fork":
@@ -358,16 +518,20 @@ def meeting() -> Iterator[Meeting]:
 
 
 @live
-def test_server_can_be_stopped_while_workers_load_the_application(
-    tmp_path: Path, meeting: Meeting
+@pytest.mark.parametrize(("interface", "loading"), [("wsgi", 3), ("asgi", 3), ("auto", 1)])
+def test_server_can_be_stopped_while_the_application_is_loaded(
+    tmp_path: Path, meeting: Meeting, interface: str, loading: int
 ) -> None:
     (tmp_path / "loading.py").write_text(
         "import socket\n"
         f"socket.create_connection(('127.0.0.1', {meeting.port})).recv(1)\n"
         "from serving_app import app\n"
     )
-    with running("granian", app="loading", cwd=tmp_path, workers=3, wait=False) as server:
-        for _ in range(3):
+    options = ("--interface", interface)
+    with running(
+        "granian", app="loading", cwd=tmp_path, workers=3, wait=False, options=options
+    ) as server:
+        for _ in range(loading):
             meeting.wait_for_call()
         server.terminate()
         server.output()

@@ -16,19 +16,25 @@ if t.TYPE_CHECKING:
 def place(view: t.Callable[..., t.Any], rule: Rule | None, app: t.Any) -> Placement:
     """Whether a view runs on the loop, or for which HTTP methods it does.
 
-    A route's `inline` decides, then the view's own kind, then the key `ASGI_INLINE`. A coroutine
-    function is also found behind decorators that note it as `__wrapped__`, and in the methods of
-    a class-based view.
+    A route's `inline` decides, then the view's own kind, then the key `ASGI_INLINE`.
     """
     wish = getattr(rule, "inline", None)
     if wish is not None:
         return bool(wish)
+    return bool(app.config.get("ASGI_INLINE", False)) or awaits(view)
+
+
+def awaits(view: t.Callable[..., t.Any]) -> Placement:
+    """Whether a view is a coroutine function, or for which HTTP methods.
+
+    One is also found behind decorators that note it as `__wrapped__`, and in the methods of a
+    class-based view.
+    """
     if _waits(view):
         return True
-    inline = bool(app.config.get("ASGI_INLINE", False))
     cls = getattr(view, "view_class", None)
-    if inline or cls is None:
-        return inline
+    if cls is None:
+        return False
     if _waits(cls.dispatch_request):
         return True
     verbs = {

@@ -20,7 +20,9 @@ import click
 
 from ..commands import NoAppException, ScriptInfo, pass_script_info, prepare_import
 from ..errors import ErlenError, MissingExtra
-from .stopping import hear_once, workers_stop_while_starting
+from ..mounts import ASGI, WSGI
+from .choice import reasons_for_asgi, said
+from .stopping import ends_on_signal, hear_once, workers_stop_while_starting
 
 if t.TYPE_CHECKING:
     from ..app import Erlen
@@ -30,8 +32,9 @@ DEFAULT_BIND = "127.0.0.1:8000"
 GRACE = 30
 ACCESS_FORMAT = '%(addr)s [%(time)s] "%(method)s %(path)s %(protocol)s" %(status)d %(dt_ms).1f ms'
 
-#: How each interface that a worker can speak is got from the application.
-INTERFACES: dict[str, t.Callable[[Erlen], t.Callable[..., t.Any]]] = {"wsgi": lambda app: app}
+#: Let the application decide which interface it is served on.
+AUTO = "auto"
+INTERFACES = (AUTO, WSGI, ASGI)
 
 
 class BindError(ErlenError, ValueError):
@@ -74,7 +77,7 @@ def serve(
     *,
     workers: int = 1,
     threads: int | None = None,
-    interface: str = "wsgi",
+    interface: str = AUTO,
     cert: str | os.PathLike[str] | None = None,
     key: str | os.PathLike[str] | None = None,
     access_log: bool = False,
@@ -89,7 +92,11 @@ def serve(
         ``module:create_app("literal")``), or an application where workers can be forked
     :param bind: ``HOST:PORT``, ``:PORT`` or ``unix:PATH``
     :param workers: processes
-    :param threads: threads of each worker that run the application; two per CPU and one by default
+    :param threads: threads of each worker that run the application, under ASGI its plain views:
+        then 40 by default, else two per CPU and one
+    :param interface: `wsgi`, `asgi`, or `auto`: ASGI where the application has async views,
+        WebSockets or mounted ASGI applications. To see that, it is loaded once more, in a process
+        that ends at once
     :param cert: file with the TLS certificate; `key` is the file with its key, in PKCS #8
     :param backlog: connections that may wait to be accepted
     :param grace: seconds until a worker that does not stop is killed
@@ -109,38 +116,98 @@ def serve(
             "An application object cannot be sent to workers that are not forked:"
             " give its import string, like 'module:app'."
         )
-    server = granian.Granian(
-        **{
-            "target": target if isinstance(target, str) else target.import_name,
-            "address": address.host,
-            "port": address.port,
-            "uds": address.socket,
-            "interface": granian.constants.Interfaces(interface),
-            "workers": workers,
-            "blocking_threads": threads or 2 * (os.cpu_count() or 1) + 1,
-            "websockets": interface != "wsgi",
-            "backlog": backlog,
-            "ssl_cert": Path(cert) if cert else None,
-            "ssl_key": Path(key) if key else None,
-            "log_access": access_log,
-            "log_access_format": ACCESS_FORMAT,
-            "log_dictconfig": _log_config(),
-            "respawn_failed_workers": True,
-            "workers_kill_timeout": grace,
-            **options,
-        }
-    )
-    loader = functools.partial(_load_in_worker, target, interface, as_flask)
     with workers_stop_while_starting():
+        if interface == AUTO:
+            interface = _choose(target, as_flask)
+        is_wsgi = interface == WSGI
+        server = granian.Granian(
+            **{
+                "target": target if isinstance(target, str) else target.import_name,
+                "address": address.host,
+                "port": address.port,
+                "uds": address.socket,
+                "interface": granian.constants.Interfaces(interface),
+                "workers": workers,
+                "blocking_threads": threads or 2 * (os.cpu_count() or 1) + 1 if is_wsgi else 1,
+                "websockets": not is_wsgi,
+                "backlog": backlog,
+                "ssl_cert": Path(cert) if cert else None,
+                "ssl_key": Path(key) if key else None,
+                "log_access": access_log,
+                "log_access_format": ACCESS_FORMAT,
+                "log_dictconfig": _log_config(),
+                "respawn_failed_workers": True,
+                "workers_kill_timeout": grace,
+                **options,
+            }
+        )
+        loader = functools.partial(_load_in_worker, target, is_wsgi, as_flask, threads)
         server.serve(target_loader=loader, wrap_loader=False)
 
 
-def _load_in_worker(target: str | Erlen, interface: str, as_flask: bool) -> t.Callable[..., t.Any]:
+def _choose(target: str | Erlen, as_flask: bool) -> str:
+    """The interface for an application, said on the terminal.
+
+    Ends the process where there is no application, after its own message.
+    """
+    reasons = (
+        _reasons_in_child(target, as_flask) if isinstance(target, str) else reasons_for_asgi(target)
+    )
+    interface = ASGI if reasons else WSGI
+    click.echo(said(interface, reasons), err=True)
+    return interface
+
+
+def _reasons_in_child(target: str, as_flask: bool) -> list[str]:
+    """What `reasons_for_asgi` says of a target.
+
+    The parent does not load it: what that opens or starts would be carried over to workers by
+    their fork, and code that has changed would stay as it was when workers are renewed.
+    """
+    method = multiprocessing.get_start_method()
+    context = multiprocessing.get_context(method if method in ("fork", "spawn") else "spawn")
+    receiver, sender = context.Pipe(duplex=False)
+    child: t.Any = context.Process(  # type: ignore[attr-defined]
+        target=_tell_reasons, args=(target, as_flask, sender), name="erlen-choice"
+    )
+    child.start()
+    sender.close()
+    try:
+        with ends_on_signal(), receiver:
+            reasons: list[str] = receiver.recv()
+    except EOFError:
+        child.join()
+        sys.exit(1)
+    finally:
+        child.kill()
+        child.join()
+    return reasons
+
+
+def _tell_reasons(target: str, as_flask: bool, sender: t.Any) -> None:
+    sender.send(reasons_for_asgi(load_target(target, as_flask)))
+    sender.close()
+    # At once: threads that loading has started are not waited for.
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)
+
+
+def _load_in_worker(
+    target: str | Erlen, is_wsgi: bool, as_flask: bool, threads: int | None
+) -> Erlen:
     hear_once()
-    return load_target(target, interface, as_flask)
+    app = load_target(target, as_flask)
+    if not is_wsgi:
+        if threads is not None:
+            app.config["ASGI_THREADS"] = threads
+    elif app._needs_start():
+        # As an ASGI server does it: before the first request, and its failure is the worker's.
+        app.start_serving()
+    return app
 
 
-def load_target(target: str | Erlen, interface: str, as_flask: bool) -> t.Callable[..., t.Any]:
+def load_target(target: str | Erlen, as_flask: bool) -> Erlen:
     """What a worker calls for the application: never in debug mode, whatever the environment says.
 
     Ends the process with the message where there is no application.
@@ -159,7 +226,7 @@ def load_target(target: str | Erlen, interface: str, as_flask: bool) -> t.Callab
     else:
         app = target
     app.debug = False
-    return INTERFACES[interface](app)
+    return app
 
 
 def _import_granian() -> t.Any:
@@ -249,7 +316,15 @@ _FILE = click.Path(exists=True, dir_okay=False)
     "--threads",
     "-t",
     type=click.IntRange(1),
-    help="Threads of each worker that run the application; two per CPU and one by default.",
+    help="Threads of each worker that run the application (under ASGI: its plain views).",
+)
+@click.option(
+    "--interface",
+    "-i",
+    type=click.Choice(INTERFACES),
+    default=AUTO,
+    show_default=True,
+    help="ASGI for async views, WebSockets and mounted ASGI applications, else WSGI.",
 )
 @click.option("--cert", type=_FILE, help="Serve HTTPS with this certificate.")
 @click.option("--key", type=_FILE, help="The certificate's key, in PKCS #8.")

@@ -49,6 +49,25 @@ def workers_stop_while_starting() -> Iterator[None]:
         parent = None
 
 
+@contextlib.contextmanager
+def ends_on_signal() -> Iterator[None]:
+    """End the process properly on a signal, also as the first one of a container, which has no
+    default for signals. Nothing outside of the main thread."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    handlers = {number: signal.signal(number, _end) for number in STOPPING}
+    try:
+        yield
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+
+
+def _end(number: int, frame: object) -> t.NoReturn:
+    raise SystemExit(0)
+
+
 def hear_once() -> None:
     """In a worker, before it handles signals: let only the first one reach Granian.
 
