@@ -114,7 +114,9 @@ def run_python(tmp_path: os.PathLike[str]) -> Callable[..., subprocess.Completed
 
     def run(*args: str, **env: str) -> subprocess.CompletedProcess[str]:
         argv = ["-c", *args] if len(args) == 1 else list(args)
-        inherited = {k: v for k, v in os.environ.items() if not k.startswith("FLASK_")}
+        inherited = {
+            k: v for k, v in os.environ.items() if not k.startswith(("FLASK_", "ERLEN_TEST_"))
+        }
         return subprocess.run(
             [sys.executable, *argv],
             cwd=tmp_path,

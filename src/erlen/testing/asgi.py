@@ -424,6 +424,6 @@ class Body:
 
     def __del__(self) -> None:
         if not self.exchange.done:
-            from .loops import call_later_on
+            from ..engine.loops import call_later_on
 
             call_later_on(self.exchange.loop, self.exchange.abandon)

@@ -59,7 +59,7 @@ class DirectAnswer(Answer):
         """Call the response, but leave an asynchronous body to the edge, and a body that is at
         hand in one piece."""
         cls = response.__class__
-        if any(getattr(cls, name) is not getattr(Response, name) for name in _SENDERS):
+        if any(getattr(cls, name) is not sender for name, sender in _SENDERS):
             self.body = response(environ, self)
         elif hasattr(response.response, "__aiter__"):
             self(response.status, response.get_wsgi_headers(environ).to_wsgi_list())
@@ -78,7 +78,11 @@ class DirectAnswer(Answer):
         return self
 
 
-_SENDERS = ("__call__", "get_wsgi_response", "get_app_iter", "iter_encoded")
+# As they are defined: somebody may replace them on the class itself.
+_SENDERS = tuple(
+    (name, getattr(Response, name))
+    for name in ("__call__", "get_wsgi_response", "get_app_iter", "iter_encoded")
+)
 
 
 def _has_body(response: t.Any, environ: WSGIEnvironment) -> bool:
