@@ -151,11 +151,12 @@ def calling_back(loop: asyncio.AbstractEventLoop) -> Iterator[None]:
 
     So all coroutines of an application share one loop, with its connections and locks.
     """
+    before = getattr(_of_thread, "home", None)
     _of_thread.home = loop
     try:
         yield
     finally:
-        _of_thread.home = None
+        _of_thread.home = before
 
 
 def _await_at_home(loop: asyncio.AbstractEventLoop, awaitable: Awaitable[T]) -> T:
