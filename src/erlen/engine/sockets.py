@@ -50,9 +50,7 @@ class SocketPlan:
             )
 
         self.rule = rule
-        self.url_values: tuple[Function, ...] = tuple(
-            function for name in inward for function in app.url_value_preprocessors.get(name) or ()
-        )
+        self.url_values = ready(app.url_value_preprocessors, inward, 1)
         self.before = ready(app.before_websocket_funcs, inward, 1)
         self.after = ready(app.after_websocket_funcs, outward, -1)
         self.teardown = ready(app.teardown_websocket_funcs, outward, -1)
