@@ -337,7 +337,7 @@ class Exchange(Call):
 
     async def _receive(self) -> Message:
         is_broken, self._is_broken = self._is_broken, True
-        message = None if is_broken else next(self._uploads, None)
+        message = None if is_broken or self.left else next(self._uploads, None)
         self._is_broken = is_broken or message == _DISCONNECT
         if message is not None:
             return message.copy()
