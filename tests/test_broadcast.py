@@ -33,10 +33,12 @@ class Redis:
         self.port = free_port()
         self.url = f"redis://127.0.0.1:{self.port}/0"
         self.folder = folder
+        self.unix = f"unix://{folder}/redis.sock"
         self.start()
 
     def start(self) -> None:
         options = ["--port", str(self.port), "--save", "", "--dir", str(self.folder)]
+        options += ["--unixsocket", self.unix.removeprefix("unix://")]
         self.process = subprocess.Popen(
             ["redis-server", *options, "--bind", "127.0.0.1"],
             stdout=subprocess.PIPE,
@@ -66,11 +68,12 @@ def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Redis]:
     server.stop()
 
 
-@pytest.fixture(params=["memory", "redis"])
+@pytest.fixture(params=["memory", "redis", "redis over a unix socket"])
 def group_app(app: Erlen, request: pytest.FixtureRequest) -> Erlen:
-    """An application on each of the two ways in turn."""
-    if request.param == "redis":
-        app.config["BROADCAST_URL"] = request.getfixturevalue("redis").url
+    """An application on each of the ways in turn."""
+    if request.param != "memory":
+        redis = request.getfixturevalue("redis")
+        app.config["BROADCAST_URL"] = redis.unix if "unix" in request.param else redis.url
     return app
 
 
@@ -357,9 +360,9 @@ async def test_a_server_that_is_not_there_is_an_error(app: Erlen) -> None:
     pytest.importorskip("redis", reason="redis is not installed")
     app.config["BROADCAST_URL"] = f"redis://127.0.0.1:{free_port()}/0"
     async with closing(app) as groups:
-        with pytest.raises(BroadcastError, match="cannot be reached"):
+        with pytest.raises(BroadcastError, match="cannot be reached, or refuses"):
             await groups["a"].send("x")
-        with pytest.raises(BroadcastError, match="cannot be reached"):
+        with pytest.raises(BroadcastError, match="cannot be reached, or refuses"):
             await asyncio.to_thread(groups["a"].publish, "x")
 
 

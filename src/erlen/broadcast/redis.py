@@ -37,7 +37,7 @@ _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 5.0
 # Seconds without a message after which the connection is tried out.
 _QUIET = 15.0
 _TEXT, _BINARY = b"t", b"b"
-_LOST = (redis.ConnectionError, redis.TimeoutError, OSError)
+_LOST = (redis.RedisError, OSError)
 
 
 def _packed(message: str | bytes) -> bytes:
@@ -121,7 +121,7 @@ def _has_loop() -> bool:
 
 
 def _unreachable(error: BaseException) -> BroadcastError:
-    return BroadcastError(f"The server of BROADCAST_URL cannot be reached: {error}")
+    return BroadcastError(f"The server of BROADCAST_URL cannot be reached, or refuses: {error}")
 
 
 class _End:
@@ -147,7 +147,6 @@ class _End:
         self._reader = make(
             url,
             socket_connect_timeout=_PATIENCE,
-            socket_keepalive=True,
             health_check_interval=_QUIET,
             retry=retry(redis.backoff.NoBackoff(), 0),
         )
