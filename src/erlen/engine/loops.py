@@ -107,5 +107,6 @@ def _give_up(loop: asyncio.AbstractEventLoop, thread: threading.Thread, process:
     if process != os.getpid():  # a forked child has the loop, but not its thread
         return
     call_later_on(loop, loop.stop)
-    if thread is not threading.current_thread():
+    # By number: asking for the thread's object would make one for a thread that just ends.
+    if thread.ident != threading.get_ident():
         thread.join(FAREWELL_SECONDS)
