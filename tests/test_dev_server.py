@@ -15,6 +15,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from email.message import Message
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -27,6 +28,7 @@ from werkzeug.test import EnvironBuilder, run_wsgi_app
 from erlen import Erlen
 from erlen.server.debugger import PIN_VARIABLE, Debugger, new_pin
 from erlen.server.dev import with_debugger
+from erlen.server.dev_asgi import is_for_asgi
 
 SITE = """
 from erlen import Erlen, request
@@ -41,6 +43,28 @@ def boom(number):
     secret_value = number * 2
     raise RuntimeError("broken on purpose")
 """
+
+# The same with coroutine functions, which the development server serves over ASGI.
+ASYNC_SITE = (
+    SITE.replace("\ndef ", "\nasync def ")
+    + """
+@app.while_serving
+async def around():
+    print("started", flush=True)
+    yield
+    print("ended", flush=True)
+
+@app.get("/plain/<int:number>")
+def plain(number):
+    secret_value = number * 2
+    raise RuntimeError("broken on purpose")
+
+@app.websocket("/echo")
+async def echo(socket):
+    async for message in socket:
+        await socket.send(message)
+"""
+)
 
 LONGEST_WAIT = 30.0
 
@@ -84,7 +108,7 @@ class Server:
             if found := re.search(pattern, line):
                 return found
 
-    def get(self, path: str, **headers: str) -> tuple[int, dict[str, str], str]:
+    def get(self, path: str, **headers: str) -> tuple[int, Message, str]:
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=LONGEST_WAIT)
         try:
             connection.putrequest("GET", path, skip_host=True)
@@ -92,7 +116,7 @@ class Server:
                 connection.putheader(name, value)
             connection.endheaders()
             answer = connection.getresponse()
-            return answer.status, dict(answer.getheaders()), answer.read().decode()
+            return answer.status, answer.headers, answer.read().decode()
         finally:
             connection.close()
 
@@ -111,11 +135,20 @@ class Server:
         self.process.stdout.close()
 
 
+@pytest.fixture(params=["wsgi", "asgi"])
+def site(request: pytest.FixtureRequest) -> str:
+    """The source of a site, which decides what it is served on."""
+    if request.param == "wsgi":
+        return SITE
+    pytest.importorskip("granian", reason="granian is not installed")
+    return ASYNC_SITE
+
+
 @pytest.fixture
-def start(tmp_path: Path) -> Iterator[Callable[..., Server]]:
-    """Start `erlen` (or another command line) on `SITE` in a folder of its own."""
+def start(tmp_path: Path, site: str) -> Iterator[Callable[..., Server]]:
+    """Start `erlen` (or another command line) on the site in a folder of its own."""
     started: list[Server] = []
-    (tmp_path / "site_app.py").write_text(SITE)
+    (tmp_path / "site_app.py").write_text(site)
 
     def start(*args: str, argv: list[str] | None = None, **env: str) -> Server:
         command = ["-m", "erlen", "--app", "site_app", "run", "--port", "0", *args]
@@ -131,10 +164,12 @@ def start(tmp_path: Path) -> Iterator[Callable[..., Server]]:
 
 
 @pytest.mark.live
-def test_a_source_change_reloads_the_server(start: Callable[..., Server], tmp_path: Path) -> None:
+def test_a_source_change_reloads_the_server(
+    start: Callable[..., Server], tmp_path: Path, site: str
+) -> None:
     server = start("--reload")
     server.wait_for_watching()
-    (tmp_path / "site_app.py").write_text(SITE.replace('"one"', '"two, and longer"'))
+    (tmp_path / "site_app.py").write_text(site.replace('"one"', '"two, and longer"'))
     server.wait_for("Detected change in .*site_app.py")
     server.wait_for("Restarting with")
     # The socket stays open meanwhile: the request waits for the new process.
@@ -143,7 +178,7 @@ def test_a_source_change_reloads_the_server(start: Callable[..., Server], tmp_pa
 
 @pytest.mark.live
 def test_a_mistake_saved_while_the_server_runs_is_shown_and_mended(
-    start: Callable[..., Server], tmp_path: Path
+    start: Callable[..., Server], tmp_path: Path, site: str
 ) -> None:
     server = start("--debug")
     server.wait_for_watching()
@@ -152,26 +187,28 @@ def test_a_mistake_saved_while_the_server_runs_is_shown_and_mended(
     server.wait_for("SyntaxError")
     status, _, page = server.get("/")
     assert (status, "SyntaxError" in page) == (500, True)
-    (tmp_path / "site_app.py").write_text(SITE.replace('"one"', '"mended"'))
+    (tmp_path / "site_app.py").write_text(site.replace('"one"', '"mended"'))
     server.wait_for("Detected change in .*site_app.py")
     server.wait_for("Debugger is active")
     assert server.get("/")[2] == "mended"
 
 
 @pytest.mark.live
-def test_the_pin_outlives_a_reload(start: Callable[..., Server], tmp_path: Path) -> None:
+def test_the_pin_outlives_a_reload(start: Callable[..., Server], tmp_path: Path, site: str) -> None:
     server = start("--debug")
     first = server.wait_for(r"Debugger PIN: (\S+)")[1]
     server.wait_for_watching()
-    (tmp_path / "site_app.py").write_text(SITE + "\n# changed\n")
+    (tmp_path / "site_app.py").write_text(site + "\n# changed\n")
     server.wait_for("Detected change in .*site_app.py")
     assert server.wait_for(r"Debugger PIN: (\S+)")[1] == first
 
 
 @pytest.mark.live
-def test_app_run_serves_from_a_script(start: Callable[..., Server], tmp_path: Path) -> None:
+def test_app_run_serves_from_a_script(
+    start: Callable[..., Server], tmp_path: Path, site: str
+) -> None:
     script = tmp_path / "script.py"
-    script.write_text(SITE + "\nif __name__ == '__main__':\n    app.run(port=0)\n")
+    script.write_text(site + "\nif __name__ == '__main__':\n    app.run(port=0)\n")
     server = start(argv=[str(script)])
     assert server.get("/")[2] == "one"
     assert " * Serving Flask app 'script'\n" in server.seen
@@ -296,6 +333,76 @@ def test_without_debug_mode_there_is_no_debugger(start: Callable[..., Server]) -
     assert "broken on purpose" not in body
     assert server.get("/console")[0] == 404
     assert server.get("/?__debugger__=yes&cmd=resource&f=debugger.js")[2] == "one"
+
+
+# Over ASGI only
+
+
+@pytest.mark.live
+@pytest.mark.parametrize("site", ["asgi"], indirect=True)
+def test_websockets_are_served(start: Callable[..., Server]) -> None:
+    client = pytest.importorskip("websockets.sync.client", reason="websockets is not installed")
+    server = start("--no-reload")
+    server.wait_for("started")
+    address = f"ws://127.0.0.1:{server.port}/echo"
+    with client.connect(address, proxy=None) as socket:
+        socket.send("hello")
+        assert socket.recv(timeout=LONGEST_WAIT) == "hello"
+
+
+@pytest.mark.live
+@pytest.mark.parametrize("site", ["asgi"], indirect=True)
+def test_application_is_told_of_each_end(
+    start: Callable[..., Server], tmp_path: Path, site: str
+) -> None:
+    server = start("--debug")
+    server.wait_for(r"over ASGI, .* async views \(index, boom\) and WebSockets \(/echo\)\.")
+    server.wait_for("started")
+    server.wait_for_watching()
+    (tmp_path / "site_app.py").write_text(site + "\n# changed\n")
+    server.wait_for("ended")
+    server.wait_for("started")
+    os.killpg(server.process.pid, signal.SIGINT)
+    server.wait_for("ended")
+    assert server.process.wait(LONGEST_WAIT) == 0
+
+
+@pytest.mark.live
+@pytest.mark.parametrize("site", ["asgi"], indirect=True)
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_signal_ends_the_server(start: Callable[..., Server], number: signal.Signals) -> None:
+    server = start("--no-reload")
+    server.wait_for("started")
+    server.wait_for_watching()
+    server.process.send_signal(number)
+    server.wait_for("ended")
+    assert server.process.wait(LONGEST_WAIT) == 0
+
+
+@pytest.mark.live
+@pytest.mark.parametrize("site", ["asgi"], indirect=True)
+def test_plain_views_are_debugged_over_asgi(start: Callable[..., Server]) -> None:
+    server = start("--debug", "--no-reload")
+    page = DebuggerPage(server, "/plain/21")
+    cookie = page.log_in(page.pin())
+    assert (
+        '<span class="number">142</span>' in page.evaluate("secret_value + 100", Cookie=cookie)[1]
+    )
+
+
+def test_without_granian_it_is_wsgi_and_says_so(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "granian", None)
+    app = Erlen("x")
+
+    @app.websocket("/echo")
+    async def echo() -> None: ...
+
+    assert is_for_asgi(app, reloading=False) is False
+    said = capsys.readouterr().err
+    assert "Serving over WSGI, although the application has WebSockets (/echo)" in said
+    assert "pip install 'erlen[server]'" in said
 
 
 # In a browser

@@ -297,19 +297,18 @@ def run_command(
     The reloader and debugger are enabled by default with the '--debug'
     option.
     """
-    from ..server.dev import with_debugger
+    from ..server.dev import run_server
 
     app = _load_or_defer(info)
     debug = get_debug_flag()
-    reload = debug if reload is None else reload
     show_server_banner(debug, info.app_import_path)
-    if debug if debugger is None else debugger:
-        app = with_debugger(app, host, reloading=reload)
-    run_simple(
+    run_server(
+        app,
         host,
         port,
-        app,
-        use_reloader=reload,
+        debug if debugger is None else debugger,
+        run_simple,
+        use_reloader=debug if reload is None else reload,
         threaded=with_threads,
         ssl_context=cert,
         extra_files=extra_files,

@@ -41,3 +41,10 @@ def is_outdated(url_map: Map) -> bool:
 def converters_of(rule: Rule) -> dict[str, t.Any]:
     """The rule's converters by the names of its variables, in order."""
     return rule._converters
+
+
+def run_with_reloader(serve: t.Callable[[], None], **options: t.Any) -> None:
+    """Run `serve` on a thread, beside what starts a new process when a file changes."""
+    from werkzeug._reloader import run_with_reloader
+
+    run_with_reloader(serve, **options)

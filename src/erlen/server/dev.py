@@ -34,6 +34,31 @@ def with_debugger(
     return Debugger(app, host, evalex=evalex)
 
 
+def run_server(
+    app: WSGIApplication,
+    host: str,
+    port: int,
+    debugs: bool,
+    run_simple: t.Callable[..., None],
+    **options: t.Any,
+) -> None:
+    """Serve over ASGI what needs it, everything else through `run_simple`; behind the debugger
+    where `debugs` says so. The options are those of :func:`werkzeug.serving.run_simple`."""
+    from . import dev_asgi
+
+    reloading: bool = options["use_reloader"]
+    is_for_asgi = dev_asgi.is_for_asgi(app, reloading)
+    served = app
+    if debugs:
+        evalex = options.get("use_evalex", True)
+        served = with_debugger(app, host, reloading=reloading, evalex=evalex)
+    if not is_for_asgi:
+        run_simple(host, port, served, **options)
+        return
+    known = {name: options[name] for name in dev_asgi.OPTIONS if name in options}
+    dev_asgi.serve(t.cast("Erlen", app), host, port, debugger=served if debugs else None, **known)
+
+
 def run_app(
     app: Erlen,
     host: str | None = None,
@@ -77,17 +102,9 @@ def run_app(
     ):
         options.setdefault(name, default)
     cli.show_server_banner(app.debug, app.name)
-    served: WSGIApplication = app
-    if options["use_debugger"]:
-        options["use_debugger"] = False
-        served = with_debugger(
-            app,
-            host,
-            reloading=options["use_reloader"],
-            evalex=options.get("use_evalex", True),
-        )
+    debugs, options["use_debugger"] = options["use_debugger"], False
     try:
-        serving.run_simple(host, port, served, **options)
+        run_server(app, host, port, debugs, serving.run_simple, **options)
     finally:
         # Back at an interactive prompt, the application may be set up further.
         app._got_first_request = False
