@@ -25,9 +25,12 @@ class LoopThread:
 
         self.process = os.getpid()
         self.loop = asyncio.new_event_loop()
-        thread = threading.Thread(target=_serve, args=(self.loop,), name=name, daemon=True)
+        ended = threading.Event()
+        thread = threading.Thread(target=_serve, args=(self.loop, ended), name=name, daemon=True)
         thread.start()
-        self._finalizer = weakref.finalize(self, _give_up, self.loop, thread, self.process)
+        self._finalizer = weakref.finalize(
+            self, _give_up, self.loop, thread.ident, ended, self.process
+        )
 
     def wait(self, coro: Coroutine[t.Any, t.Any, T]) -> T:
         """Run a coroutine on the loop, in a copy of the caller's context, and return its result.
@@ -79,7 +82,7 @@ async def _guarded(coro: Coroutine[t.Any, t.Any, T]) -> tuple[T | None, BaseExce
         return None, error
 
 
-def _serve(loop: asyncio.AbstractEventLoop) -> None:
+def _serve(loop: asyncio.AbstractEventLoop, ended: threading.Event) -> None:
     import asyncio
 
     asyncio.set_event_loop(loop)
@@ -88,6 +91,7 @@ def _serve(loop: asyncio.AbstractEventLoop) -> None:
         loop.run_until_complete(_clear(loop))
     finally:
         loop.close()
+        ended.set()
 
 
 async def _clear(loop: asyncio.AbstractEventLoop) -> None:
@@ -103,10 +107,12 @@ async def _clear(loop: asyncio.AbstractEventLoop) -> None:
     await loop.shutdown_default_executor()
 
 
-def _give_up(loop: asyncio.AbstractEventLoop, thread: threading.Thread, process: int) -> None:
+def _give_up(
+    loop: asyncio.AbstractEventLoop, thread: int | None, ended: threading.Event, process: int
+) -> None:
     if process != os.getpid():  # a forked child has the loop, but not its thread
         return
     call_later_on(loop, loop.stop)
-    # By number: asking for the thread's object would make one for a thread that just ends.
-    if thread.ident != threading.get_ident():
-        thread.join(FAREWELL_SECONDS)
+    # Not `join`: a thread whose end gives the loop up would get a new object for itself there.
+    if thread != threading.get_ident():
+        ended.wait(FAREWELL_SECONDS)
