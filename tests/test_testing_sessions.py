@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import typing as t
 from collections.abc import AsyncIterator
 
@@ -183,15 +182,16 @@ def test_an_error_behind_a_socket_is_raised_where_the_test_waits(app: Erlen) -> 
 
 
 def test_an_error_in_the_block_of_a_socket_is_the_one_that_is_raised(app: Erlen) -> None:
-    ended = threading.Event()
+    ended = []
 
     async def asgi(scope: Message, receive: Receive, send: Send) -> None:
         await echo(scope, receive, send)
-        ended.set()
+        ended.append(scope["state"]["ended"]["code"])
+        raise ZeroDivisionError
 
     with pytest.raises(KeyError), serving(app, asgi).websocket("/"):
         raise KeyError
-    assert ended.wait(5)
+    assert ended == [1006]
 
 
 def test_waiting_for_a_message_can_have_a_limit(app: Erlen) -> None:

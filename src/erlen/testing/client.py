@@ -244,8 +244,11 @@ class FlaskClient(werkzeug.test.Client):
         try:
             self._keep_cookies(request.environ, Headers(socket.headers))
             yield WebSocketSession(socket, wait, self.application.json)
-        except BaseException:
+        except GeneratorExit:  # nobody is left who could wait
             socket.loop.call_soon_threadsafe(socket.abandon)
+            raise
+        except BaseException:
+            wait(socket.break_off())
             raise
         wait(socket.close())
 

@@ -120,6 +120,11 @@ class Socket(Call):
         await self._end()
         self.raise_error()
 
+    async def break_off(self) -> None:
+        """Let the connection break and wait for the application to end, whatever it raises."""
+        self.abandon()
+        await self._end()
+
     def abandon(self) -> None:
         """Break the connection off without waiting for the application."""
         self._to_app.append({"type": "websocket.disconnect", "code": 1006, "reason": ""})
