@@ -284,6 +284,7 @@ class Life:
         """The loop on a thread of its own."""
         with self._lock:
             if self._beside is None:
+                bridge.loops_of_thread().watch_greenlets()  # with gevent, threads are such
                 self._beside = Context().run(LoopThread, "erlen-serving")
                 self.loop = self._beside.loop
             return self._beside.loop

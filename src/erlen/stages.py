@@ -283,3 +283,13 @@ class Stages(Scaffold):
     ) -> t.Callable[..., t.Any]:
         """A plain function that runs a coroutine function and waits for its result."""
         return async_to_sync(func)
+
+
+# How ASGI servers see that an application is for them: uvicorn on any version, Hypercorn on 3.12.
+if sys.version_info >= (3, 12):
+    from inspect import markcoroutinefunction
+
+    markcoroutinefunction(Stages.__call__)
+elif "asyncio" in sys.modules:  # a server has loaded it before it loads an application
+    _mark = sys.modules["asyncio.coroutines"]
+    t.cast("t.Any", Stages.__call__)._is_coroutine = getattr(_mark, "_is_coroutine", None)

@@ -236,10 +236,14 @@ class _ThreadLoops:
         # At the end of the thread, which drops its locals and this object with them, or at exit.
         weakref.finalize(self, _close_loops, self.idle)
 
-    def take(self) -> _KeptLoop:
+    def watch_greenlets(self) -> None:
+        """Keep the loops of gevent's greenlets on this thread apart, before any of them runs."""
         if not self.watches_greenlets and "gevent" in sys.modules:
             _keep_running_loop_per_greenlet()
             self.watches_greenlets = True
+
+    def take(self) -> _KeptLoop:
+        self.watch_greenlets()
         while self.idle:
             kept = self.idle.pop()
             if kept.is_usable():
