@@ -87,6 +87,9 @@ class Client:
         if self.hold is not None:
             await self.hold(message)
         self.sent.append(message)
+        is_end = message["type"] == "websocket.http.response.body" and not message.get("more_body")
+        if is_end or message["type"] == "websocket.close":
+            self.leave(message.get("code", 1006), message.get("reason") or "")
         self._news.set()
 
     def send(self, *messages: str | bytes) -> None:
