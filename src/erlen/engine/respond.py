@@ -83,10 +83,9 @@ _CONTENT_TYPES = {
 
 @lru_cache(maxsize=256)
 def _is_plain_error(kind: type[HTTPException]) -> bool:
-    """Whether errors of a class are answered by Werkzeug's own page, headers and status."""
+    """Whether errors of a class are answered by their body, headers and code, and nothing else."""
     return all(
-        getattr(kind, name) is getattr(HTTPException, name)
-        for name in ("__call__", "get_response", "get_body", "get_headers")
+        getattr(kind, name) is getattr(HTTPException, name) for name in ("__call__", "get_response")
     )
 
 
