@@ -31,7 +31,9 @@ LACKING = {
         *("finalize_websocket", "full_dispatch_websocket", "handle_websocket"),
         *("handle_websocket_exception", "postprocess_websocket", "preprocess_websocket"),
         "websocket_context",
-    }
+    },
+    # How messages are buffered: here they are not.
+    "Websocket": {"buffer_class"},
 }
 
 
@@ -166,6 +168,7 @@ def seen_by_client(client: Client) -> list[Any]:
         elif kind == "http.response.start":
             headers = {k.lower(): v for k, v in message["headers"]}
             headers.pop(b"content-length", None)
+            headers.pop(b"vary", None)  # with Quart's cookie interface of late on every response
             seen.append((kind, message["status"], sorted(headers.items())))
         else:
             body += message["body"]
@@ -238,4 +241,4 @@ def test_what_quart_has_for_websockets_is_here(packages: tuple[ModuleType, Modul
         else:
             public = {name for name in public if "websocket" in name.lower()}
         lacking = {name for name in public if not hasattr(here, name)}
-        assert lacking == LACKING.get(there.__name__, set()), there
+        assert lacking <= LACKING.get(there.__name__, set()), there
