@@ -151,7 +151,9 @@ def test_application_without_a_response_is_an_error(app: Erlen) -> None:
 
     app.mount("/sub", nothing)
     with pytest.raises(RuntimeError, match="ended before its response"):
-        app.test_client().get("/sub/")
+        app.test_client(transport="wsgi").get("/sub/")
+    with pytest.raises(RuntimeError, match="ended without starting a response"):
+        app.test_client(transport="asgi").get("/sub/")
 
 
 # Other Erlen applications, and real frameworks
