@@ -46,6 +46,8 @@ class Documented(Server):
             if arg.startswith("unix:"):
                 self.unix = folder / "app.sock"
                 arg = f"unix:{self.unix}"
+            if arg == "8000":
+                arg = str(self.port)
             args.append(re.sub(r"(?:127\.0\.0\.1|0\.0\.0\.0):8000", f"127.0.0.1:{self.port}", arg))
         self.start(args, folder, env)
 
