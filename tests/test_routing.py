@@ -12,7 +12,7 @@ from werkzeug.exceptions import MethodNotAllowed, NotFound
 from werkzeug.routing import BaseConverter, RequestRedirect, Rule, Submount, ValidationError
 from werkzeug.routing.exceptions import WebsocketMismatch
 
-from erlen.engine.routing import MISSING, Map, Matcher, compile_matcher
+from erlen.engine.routing import MISSING, Leaf, Map, Matcher, compile_matcher
 
 UUID = "12345678-1234-5678-1234-567812345678"
 METHODS = ("GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "FOO")
@@ -198,6 +198,65 @@ def test_values_have_the_types_of_their_converters() -> None:
     found = matcher.find("GET", f"/1/2.5/{UUID}/text")
     assert found
     assert found[1] == {"a": 1, "b": 2.5, "c": uuid.UUID(UUID), "d": "text"}
+
+
+def test_rules_that_share_a_path_are_told_apart_by_method() -> None:
+    url_map = Map(
+        [
+            Rule("/<name>/x", endpoint="get", methods=["GET"]),
+            Rule("/<int:n>/x", endpoint="put", methods=["PUT"]),
+            Rule("/<other>/x", endpoint="post", methods=["POST"]),
+            Rule("/<name>", endpoint="delete", methods=["DELETE"]),
+        ]
+    )
+    matcher = compile_matcher(url_map)
+    for method, path, endpoint in (
+        ("GET", "/1/x", "get"),
+        ("HEAD", "/1/x", "get"),
+        ("PUT", "/1/x", "put"),
+        ("POST", "/1/x", "post"),
+        ("DELETE", "/1", "delete"),
+    ):
+        assert compare(matcher, url_map, method, path) == "found"
+        found = matcher.find(method, path)
+        assert found and found[0].rule.endpoint == endpoint
+    assert matcher.find("PUT", "/a/x") is None  # 405, which Werkzeug tells
+    assert matcher.find("PATCH", "/1/x") is None
+    assert matcher.find("PUT", "/a/y") is MISSING
+    assert matcher.find("BREW", "/1/x") is None
+
+
+def test_many_ways_are_tried_in_werkzeugs_order() -> None:
+    url_map = plain_map(
+        *(f"/<x>/lit{n}/<int:y>" for n in range(40)),
+        *("/<a>-<int:b>/end", "/<a>-<b>/end", "/<path:p>/end", "/<a>/<b>/<c>/<d>", "/e/<even:n>"),
+    )
+    matcher = compile_matcher(url_map)
+    told = {
+        path: compare(matcher, url_map, "GET", path)
+        for path in (
+            *(f"/a/lit{n}/{n}" for n in range(40)),
+            *("/a/lit7/b", "/a-1/end", "/a-b/end", "/a/b/end", "/1/2/3/4", "/e/2", "/a/b/c/d/e/f"),
+        )
+    }
+    assert told.pop("/e/2") == "undecided"
+    assert told.pop("/a/lit7/b") == told.pop("/a/b/c/d/e/f") == "missing"
+    assert set(told.values()) == {"found"}
+
+
+def test_preparing_leaves_nothing_to_compile(monkeypatch: pytest.MonkeyPatch) -> None:
+    matcher = compile_matcher(plain_map(*(f"/{n}/<x>" for n in range(5)), "/<a>/<b>/<c>"))
+    matcher.prepare()
+    monkeypatch.setattr(Leaf, "made_for", None)
+    for path in ("/0/a", "/4/a", "/a/b/c"):
+        assert matcher.find("GET", path)
+        assert matcher.find("HEAD", path)
+
+
+def test_a_path_without_a_slash_in_front_is_for_werkzeug() -> None:
+    matcher = compile_matcher(plain_map("/a", "/<int:x>"))
+    assert matcher.find("GET", "a") is None
+    assert matcher.find("GET", "1") is None
 
 
 def test_the_map_counts_its_changes_and_tells_of_them() -> None:

@@ -55,17 +55,15 @@ class Map(_Map):
 
 
 class Entry:
-    """A rule that the matcher can answer, with what makes values of a match of its pattern."""
+    """A rule that the matcher can answer, with its variables and what converts each."""
 
-    __slots__ = ("index", "methods", "rule", "values_of")
+    __slots__ = ("index", "methods", "rule", "variables")
 
     def __init__(self, rule: Rule, index: int) -> None:
         self.rule = rule
         self.index = index
-        self.methods: t.Container[str] | None = rule.methods
-        self.values_of = _reader(
-            [(name, _conversion(c)) for name, c in converters_of(rule).items()]
-        )
+        self.methods: t.Collection[str] | None = rule.methods
+        self.variables = [(name, _conversion(c)) for name, c in converters_of(rule).items()]
 
 
 Value = t.Any
@@ -73,10 +71,14 @@ Hit = tuple[Entry, dict[str, Value]]
 #: The answer where no rule has a path of this form, for any method.
 MISSING: t.Final = False
 Convert = t.Callable[[str], Value]
-# An entry of `None` says: a path of this form is for Werkzeug to decide.
-Candidate = tuple[t.Callable[[str], "re.Match[str] | None"], "Entry | None"]
+Fits = t.Callable[[str], "re.Match[str] | None"]
+Read = t.Callable[["re.Match[str]"], dict[str, Value]]
+# An entry, and what makes its values. `None` says: a path of this form is for Werkzeug to decide.
+Candidate = tuple["Entry | None", Read]
+# What fits the ways of a method, whose each they are by `lastindex`, what fits other methods'.
+Choice = tuple[Fits, "dict[int | None, Candidate]", Fits]
 # Literal segments lead to a narrower node; the key `None` is for every other segment.
-Node = dict["str | None", t.Any] | tuple[Candidate, ...]
+Node = t.Union[dict["str | None", t.Any], "Leaf"]
 
 _KNOWN = (
     UnicodeConverter,
@@ -88,6 +90,8 @@ _KNOWN = (
 )
 _GROUP = re.compile(r"\(\?P<__werkzeug_\d+>")
 _ANYTHING = ".*"
+_UNDECIDED: Candidate = (None, lambda match: {})
+_fits_nothing: Fits = re.compile("(?!)").fullmatch
 _FEW = 2
 
 
@@ -103,29 +107,30 @@ def _conversion(converter: t.Any) -> Convert | None:
     return converter.to_python  # type: ignore[no-any-return]
 
 
-def _reader(variables: list[tuple[str, Convert | None]]) -> t.Callable[[re.Match[str]], t.Any]:
-    """What makes the values; ValueError where a converter refuses. PERF: by their number."""
+def _reader(variables: list[tuple[str, Convert | None]], group: int) -> Read:
+    """What makes the values, from the group of this number on; ValueError where a converter
+    refuses. PERF: by the number of the variables."""
     if len(variables) == 1:
         ((name, to),) = variables
         if to is None:
-            return lambda match: {name: match[1]}
-        return lambda match: {name: to(match[1])}
+            return lambda match: {name: match[group]}
+        return lambda match: {name: to(match[group])}
     if len(variables) == 2:
         (first, to_first), (second, to_second) = variables
+        behind = group + 1
 
         def two(match: re.Match[str]) -> dict[str, Value]:
-            one, other = match.groups()
             return {
-                first: one if to_first is None else to_first(one),
-                second: other if to_second is None else to_second(other),
+                first: match[group] if to_first is None else to_first(match[group]),
+                second: match[behind] if to_second is None else to_second(match[behind]),
             }
 
         return two
 
     def any_number(match: re.Match[str]) -> dict[str, Value]:
         return {
-            name: piece if to is None else to(piece)
-            for (name, to), piece in zip(variables, match.groups(), strict=True)
+            name: match[number] if to is None else to(match[number])
+            for number, (name, to) in enumerate(variables, group)
         }
 
     return any_number
@@ -136,20 +141,23 @@ class _Path(t.NamedTuple):
 
     segments: tuple[str | None, ...]  # literal text, or None where a variable stands
     pattern: str
+    groups: int
     rule: Rule | None  # None: Werkzeug must decide
 
 
-def _ways(state: State, segments: tuple[str | None, ...], pattern: str) -> t.Iterator[_Path]:
+def _ways(
+    state: State, segments: tuple[str | None, ...], pattern: str, groups: int
+) -> t.Iterator[_Path]:
     """All ways from a state, in the order in which Werkzeug's depth-first search tries them."""
     for rule in state.rules:
-        yield _Path(segments, pattern, rule)
+        yield _Path(segments, pattern, groups, rule)
     closing = state.static.get("")
     if closing is not None:
         for _ in closing.rules:  # a slash is missing: redirect, or a match that ignores it
-            yield _Path(segments, pattern, None)
+            yield _Path(segments, pattern, groups, None)
             break
     for text, following in state.static.items():
-        yield from _ways(following, (*segments, text), f"{pattern}/{re.escape(text)}")
+        yield from _ways(following, (*segments, text), f"{pattern}/{re.escape(text)}", groups)
     for part, following in state.dynamic:
         literal, variables = _GROUP.subn("(", part.content.removesuffix(r"\Z"))
         if variables > 1 and not part.final:
@@ -157,11 +165,12 @@ def _ways(state: State, segments: tuple[str | None, ...], pattern: str) -> t.Ite
             # tried in other ways, of which there are many, when the rest of the path does not fit.
             literal = rf"(?={literal}(?:/|\Z))[^/]+"
         if part.suffixed or not _is_plain(following, part.final):
-            yield _Path((*segments, None), f"{pattern}/{_ANYTHING}", None)
+            yield _Path((*segments, None), f"{pattern}/{_ANYTHING}", groups, None)
         else:
-            yield from _ways(following, (*segments, None), f"{pattern}/{literal}")
+            longer = f"{pattern}/{literal}"
+            yield from _ways(following, (*segments, None), longer, groups + variables)
     if any(not rule.strict_slashes for rule in state.rules):
-        yield _Path((*segments, ""), f"{pattern}/", None)
+        yield _Path((*segments, ""), f"{pattern}/", groups, None)
 
 
 def _is_plain(state: State, final: bool) -> bool:
@@ -178,6 +187,60 @@ def _is_plain(state: State, final: bool) -> bool:
     return all(_is_plain(following, final) for following in below)
 
 
+class Leaf:
+    """Ways that are tried in their order: those of a method by one expression."""
+
+    __slots__ = ("_ways", "for_method")
+
+    def __init__(self, ways: list[tuple[_Path, Entry | None]]) -> None:
+        self._ways = ways
+        #: What was made by `made_for`, by method.
+        self.for_method: dict[str, Choice] = {}
+
+    def prepare(self) -> None:
+        """Compile the ways of every method that one of them has."""
+        for _, entry in self._ways:
+            for method in (entry and entry.methods) or ():
+                if method not in self.for_method:
+                    self.made_for(method)
+
+    def made_for(self, method: str) -> Choice:
+        """Compile the ways of a method.
+
+        Each ends with an empty group, whose number says which way was gone (`Match.lastindex`).
+        """
+        candidates: dict[int | None, Candidate] = {}
+        patterns = []
+        others = []
+        marker = 0
+        for way, entry in self._ways:
+            if entry is None:
+                marker += way.groups + 1
+                candidates[marker] = _UNDECIDED
+                patterns.append(f"(?s:{way.pattern})()")
+            elif entry.methods is None or method in entry.methods:
+                read = _reader(entry.variables, marker + 1)
+                marker += way.groups + 1
+                candidates[marker] = (entry, read)
+                patterns.append(f"{way.pattern}()")
+            else:
+                others.append(way.pattern)
+        made = self.for_method[method] = (_joined(patterns), candidates, _joined(others))
+        return made
+
+
+def _joined(patterns: list[str]) -> Fits:
+    return re.compile("|".join(patterns)).fullmatch if patterns else _fits_nothing
+
+
+def _leaves(node: Node) -> t.Iterator[Leaf]:
+    if isinstance(node, Leaf):
+        yield node
+    else:
+        for below in node.values():
+            yield from _leaves(below)
+
+
 class Matcher:
     """Answers `find(method, path)` for the rules of one version of a map."""
 
@@ -186,13 +249,19 @@ class Matcher:
         #: By method and path: the entry, or `False` where Werkzeug must decide. Every method that
         #: a rule has is here; others are for Werkzeug.
         self.static: dict[str, dict[str, Entry | t.Literal[False]]] = {}
-        self.tree: Node = ()
+        self.tree: Node = Leaf([])
+
+    def prepare(self) -> None:
+        """Compile every expression now, rather than the first time that it is needed."""
+        for leaf in _leaves(self.tree):
+            leaf.prepare()
 
     def find(self, method: str, path: str) -> Hit | t.Literal[False] | None:
         """The entry and fresh values for a path, `MISSING` where no rule has such a path, or
         `None` where Werkzeug must decide."""
-        paths = self.static.get(method)
-        if paths is None:
+        try:
+            paths = self.static[method]
+        except KeyError:
             return None
         found = paths.get(path)
         if found:
@@ -209,32 +278,27 @@ class Matcher:
             else:
                 node = node.get(path[start:end]) or node[None]
                 start = end + 1
-        wrong_method = False
-        for fits, entry in node:
-            match = fits(path)
-            if match is not None:
-                if entry is None:
-                    return None
-                if entry.methods is None or method in entry.methods:
-                    try:
-                        return entry, entry.values_of(match)
-                    except ValueError:  # ValidationError too
-                        return None
-                wrong_method = True
-        return None if wrong_method else MISSING
+        try:
+            fits, candidates, fits_others = node.for_method[method]
+        except KeyError:
+            fits, candidates, fits_others = node.made_for(method)
+        match = fits(path)
+        if match is None:
+            return MISSING if path[0] == "/" and fits_others(path) is None else None
+        entry, read = candidates[match.lastindex]
+        if entry is None:
+            return None
+        try:
+            return entry, read(match)
+        except ValueError:  # ValidationError too
+            return None
 
 
 def _node(ways: list[_Path], entries: dict[int, Entry], depth: int) -> Node:
     """Sort ways by their literal segment at a depth until few are left to try one by one."""
     literals = {w.segments[depth] for w in ways if depth < len(w.segments)} - {None}
     if len(ways) <= _FEW or not literals or depth > 8:
-        return tuple(
-            (
-                re.compile(way.pattern, re.DOTALL if way.rule is None else 0).fullmatch,
-                None if way.rule is None else entries.get(id(way.rule)),
-            )
-            for way in ways
-        )
+        return Leaf([(way, entries.get(id(way.rule))) for way in ways])
 
     def fits(way: _Path, literal: str | None) -> bool:
         if depth >= len(way.segments):  # ends before, or its last variable takes the rest
@@ -268,7 +332,7 @@ def compile_matcher(url_map: Map) -> Matcher:
     undecided: set[str] = set()
     static: list[tuple[str, Entry]] = []
     dynamic: list[_Path] = []
-    for way in _ways(top, (), ""):
+    for way in _ways(top, (), "", 0):
         rule = way.rule
         if rule is not None:
             if (
@@ -277,7 +341,7 @@ def compile_matcher(url_map: Map) -> Matcher:
                 or rule.alias
                 or rule.endpoint in with_defaults
             ):
-                way = _Path(way.segments, way.pattern, None)
+                way = way._replace(rule=None)
             elif id(rule) not in entries:
                 entry = entries[id(rule)] = Entry(rule, len(made.entries))
                 made.entries.append(entry)
@@ -295,7 +359,7 @@ def compile_matcher(url_map: Map) -> Matcher:
             static.append((path, entries[id(way.rule)]))
     if made.entries:
         _fill_static(made, static, undecided)
-        made.tree = _node(dynamic, entries, 0) if dynamic else ()
+        made.tree = _node(dynamic, entries, 0)
     return made
 
 
