@@ -35,22 +35,17 @@ def storage_of(storage: type[t.Any], text: str) -> t.Any:
     if storage is not ImmutableMultiDict or "%" in text or "+" in text:
         return storage(parse_pairs(text))
     # PERF: most queries and forms hold nothing to decode.
-    values: dict[str, list[str]] = {}
-    if text:
-        for field in text.split("&"):
+    made = new_multidict(ImmutableMultiDict)
+    for field in text.split("&"):
+        if field:
             name, _, value = field.partition("=")
-            if name in values:
-                if field:
-                    values[name].append(value)
-            elif field:
-                values[name] = [value]
-    made: ImmutableMultiDict[str, str] = _new_multidict(ImmutableMultiDict)
-    _fill(made, values)  # lists that nobody else holds, as the class keeps them itself
+            values_in(made, name, []).append(value)
     return made
 
 
-_new_multidict: t.Any = ImmutableMultiDict.__new__
-_fill: t.Any = dict.update
+new_multidict: t.Any = ImmutableMultiDict.__new__
+#: The list of a name in a multi-dict, which keeps its values in such lists.
+values_in: t.Any = dict.setdefault
 
 
 def with_short_blanks(environ: WSGIEnvironment) -> WSGIEnvironment:
