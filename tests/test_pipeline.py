@@ -312,6 +312,93 @@ def test_a_plan_of_plain_functions_calls_them_as_they_are(app: Erlen) -> None:
     assert plan.view is view
 
 
+@pytest.mark.parametrize(
+    "names",
+    [(), ("x",), ("x", "y"), ("view", "values"), ("class", "def"), ("a", "b", "c", "d")],
+    ids=",".join,
+)
+def test_a_view_gets_the_values_by_the_names_of_the_rule(
+    app: Erlen, names: tuple[str, ...]
+) -> None:
+    got: list[dict[str, t.Any]] = []
+
+    def view(**values: t.Any) -> str:
+        got.append(values)
+        return "view"
+
+    app.add_url_rule("/r" + "".join(f"/<int:{name}>" for name in names), "view", view)
+    expected = {name: number for number, name in enumerate(names)}
+    for _ in range(3):
+        path = "/r" + "".join(f"/{number}" for number in expected.values())
+        assert ask(app, path) == ("200 OK", b"view")
+        assert got.pop() == expected
+
+
+def test_a_view_in_another_order_than_its_rule_gets_its_own(app: Erlen) -> None:
+    class View:
+        def __call__(self, second: int, *, first: str, third: str = "c") -> str:
+            return f"{first} {second} {third}"
+
+    app.add_url_rule("/<first>/<int:second>", "view", View())
+    for _ in range(3):
+        assert ask(app, "/a/2") == ("200 OK", b"a 2 c")
+
+
+def test_a_view_that_wants_other_values_is_told_so(app: Erlen) -> None:
+    app.testing = True
+    app.add_url_rule("/<first>", "view", lambda second: "never")
+    for _ in range(3):
+        with pytest.raises(TypeError, match="first"):
+            ask(app, "/a")
+
+
+@pytest.mark.parametrize("mimetype", ["text/plain", "application/x-own", None])
+def test_a_response_class_decides_the_type_of_text(app: Erlen, mimetype: str | None) -> None:
+    class Own(app.response_class):  # type: ignore[misc,name-defined]
+        default_mimetype = mimetype
+
+    app.add_url_rule("/", "view", lambda: "text")
+    client = app.test_client()
+    for _ in range(2):
+        assert client.get("/").mimetype == "text/html"
+        ask(app)
+    app.response_class = Own
+    types: list[str | None] = []
+    for _ in range(2):
+        app(
+            create_environ(),
+            lambda status, headers, *info: types.append(dict(headers).get("Content-Type")),
+        )
+    assert types == [Own("text").content_type] * 2
+
+
+def test_a_context_can_be_pushed_again_while_and_after_it_serves(app: Erlen) -> None:
+    kept: list[t.Any] = []
+
+    def view() -> str:
+        context = erlen.globals.request_ctx._get_current_object()  # type: ignore[attr-defined]
+        kept.append(context)
+        with context:
+            assert erlen.request.path == "/"
+        assert erlen.has_request_context()
+        return "view"
+
+    app.add_url_rule("/", "view", view)
+    app.add_url_rule(
+        "/quiet",
+        "quiet",
+        lambda: kept.append(erlen.globals.request_ctx._get_current_object()) or "",  # type: ignore[attr-defined]
+    )
+    for path in ("/", "/quiet") * 3:
+        assert ask(app, path)[0] == "200 OK"
+        assert not erlen.has_app_context()
+        with kept.pop():
+            assert erlen.request.path == path
+            assert erlen.current_app._get_current_object() is app  # type: ignore[attr-defined]
+        assert not erlen.has_request_context()
+        assert not erlen.has_app_context()
+
+
 def test_a_plan_knows_of_coroutine_functions(app: Erlen) -> None:
     async def view() -> str:
         return "view"

@@ -284,6 +284,10 @@ class RequestContext:
     _plan: t.Any = None
     _matched = False
     _found: t.Any = None
+    # Set while the context is current without having been pushed by `push`.
+    _token: t.Any = None
+    # Whether there is a session, anything for after the request, or a push; for the engine.
+    _is_used = True
 
     def __init__(
         self,
@@ -314,6 +318,7 @@ class RequestContext:
         @lazy
         def _own_app_context(self):
             """The application context that this one stands for, as an object."""
+            self._is_used = True
             ctx = AppContext.__new__(AppContext)
             ctx.app, ctx.g, ctx._cv_tokens = self.app, self.g, [None]
             return ctx
@@ -321,10 +326,12 @@ class RequestContext:
         @lazy
         def _session(self):
             """The session, opened now; access that does not count as the view's."""
+            self._is_used = True
             return _open_session(self)
 
         @lazy
         def _after_request_functions(self):
+            self._is_used = True
             return []
 
         @lazy
@@ -335,7 +342,8 @@ class RequestContext:
         def _cv_tokens(self):
             """What `pop` needs of each push: the request context below, the application context
             that the push brought (`None`, or implied), and the application context below."""
-            return [(None, _IMPLIED, None)] if "_token" in self.__dict__ else []
+            self._is_used = True
+            return [] if self._token is None else [(None, _IMPLIED, None)]
 
         @lazy
         def url_adapter(self):
@@ -346,8 +354,6 @@ class RequestContext:
         g: _AppCtxGlobals
         _own_app_context: AppContext
         _cv_tokens: list[t.Any]
-        #: Set where the engine pushed the context without `push`.
-        _token: t.Any
         _session: SessionMixin | None
         _after_request_functions: list[ft.AfterRequestCallable[t.Any]]
         _after_websocket_functions: list[ft.AfterWebsocketCallable]
@@ -370,6 +376,7 @@ class RequestContext:
     @session.setter
     def session(self, value: SessionMixin) -> None:
         self._session = value
+        self._is_used = True
 
     def copy(self) -> RequestContext:
         """A context of the same request and session, not pushed; for other threads."""

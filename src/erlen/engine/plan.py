@@ -7,7 +7,7 @@ import typing as t
 if t.TYPE_CHECKING:
     from werkzeug.routing import Rule
 
-    from ..wrappers import Response
+    from ..wrappers import Request, Response
     from .routing import Matcher
 
 Function = t.Callable[..., t.Any]
@@ -23,13 +23,15 @@ class Plan:
         "after",
         "before",
         "blueprints",
+        "call",
+        "call_on_loop",
         "cancels",
+        "direct_methods",
         "endpoint",
         "goes_directly",
         "has_async",
         "has_only_before",
         "hooked",
-        "is_direct",
         "is_final",
         "native",
         "on_loop",
@@ -48,6 +50,9 @@ class Plan:
         self.url_values: tuple[Function, ...] = ()
         self.before: tuple[Function, ...] = ()
         self.view: Function | None = None
+        #: Call the view, and its form for a loop, with the values that a match has given.
+        self.call: t.Callable[[dict[str, t.Any]], t.Any]
+        self.call_on_loop: t.Callable[[dict[str, t.Any]], t.Any]
         self.after: tuple[Function, ...] = ()
         self.teardown: tuple[Function, ...] = ()
         self.provides_options = False
@@ -57,8 +62,8 @@ class Plan:
         self.hooked = False
         #: Whether these are `before_request` functions only, between built-in stages.
         self.has_only_before = False
-        #: Whether the WSGI edge may call hooks and view itself.
-        self.is_direct = False
+        #: HTTP methods for which an edge may call hooks and view itself.
+        self.direct_methods: frozenset[str] = frozenset()
         #: Whether nothing follows the view, if the session was not used.
         self.is_final = False
         #: Whether the ASGI edge may do so, on the event loop.
@@ -111,9 +116,11 @@ class Program:
         "preprocess",
         "process",
         "raw_hosts",
+        "request_class",
         "seen",
         "sockets",
         "teardown",
+        "text_type",
         "wraps_wsgi",
     )
 
@@ -138,6 +145,9 @@ class Program:
     json_body: t.Callable[[t.Any], bytes] | None
     #: Whether responses can be made of bytes without their constructor.
     plain_types: bool
+    request_class: type[Request]
+    #: Content type of text that a view returns; `None` where the long way must be gone.
+    text_type: str | None
     #: Whether `wsgi_app` was wrapped, so that every request has to go through it.
     wraps_wsgi: bool
     #: Whether any view belongs on the event loop.

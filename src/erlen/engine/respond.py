@@ -65,8 +65,7 @@ def ready_body(program: Program, rv: t.Any) -> tuple[bytes, str] | None:
         return None
     kind = rv.__class__
     if kind is str:
-        content_type = _CONTENT_TYPES.get(program.app.response_class.default_mimetype)
-        return None if content_type is None else (rv.encode(), content_type)
+        return None if program.text_type is None else (rv.encode(), program.text_type)
     if (kind is dict or kind is list) and program.json_body is not None:
         if program.app.json.mimetype == "application/json":
             return program.json_body(rv), "application/json"
@@ -75,10 +74,15 @@ def ready_body(program: Program, rv: t.Any) -> tuple[bytes, str] | None:
     return None
 
 
-_CONTENT_TYPES = {
+_CONTENT_TYPES: dict[str | None, str] = {
     "text/html": "text/html; charset=utf-8",
     "text/plain": "text/plain; charset=utf-8",
 }
+
+
+def text_type(response_class: type[Response]) -> str | None:
+    """The content type that a class gives to text; `None` where only its constructor knows."""
+    return _CONTENT_TYPES.get(response_class.default_mimetype)
 
 
 @lru_cache(maxsize=256)

@@ -21,7 +21,7 @@ from ..state import NOTHING, current
 from ..wrappers.scope import EXTRA, BodyStream, Inbox, environ_of, path_in_app
 from .answer import Answer, DirectAnswer
 from .mount import serve_start
-from .wsgi import DIRECT_METHODS, MOST_HOSTS, serve_directly, wsgi_app
+from .wsgi import MOST_HOSTS, serve_directly, wsgi_app
 
 if t.TYPE_CHECKING:
     from contextvars import Context
@@ -85,7 +85,7 @@ async def asgi_app(app: t.Any, scope: Scope, receive: Receive, send: Send) -> No
         if (
             plan is not None
             and plan.goes_directly
-            and method in DIRECT_METHODS
+            and method in plan.direct_methods
             and current.get() is NOTHING
             and EXTRA not in (scope.get("extensions") or ())
             and not (audience.ever and audience.listens())
@@ -98,7 +98,7 @@ async def asgi_app(app: t.Any, scope: Scope, receive: Receive, send: Send) -> No
             request.view_args = values
             request._receive = receive
             done: t.Any = bridge.begin(
-                serve_directly, program, plan, plan.on_loop, request, marks, None
+                serve_directly, program, plan, plan.call_on_loop, request, marks, None
             )
             if done.__class__ is bridge.Suspended:
                 done = await done
