@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import json
+import pickle
 import typing as t
 from io import BytesIO
 from urllib.parse import parse_qsl, quote
@@ -11,7 +13,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from werkzeug.datastructures import Headers, ImmutableMultiDict, MultiDict
-from werkzeug.exceptions import BadRequest, HTTPException, RequestEntityTooLarge
+from werkzeug.exceptions import BadRequest, BadRequestKeyError, HTTPException, RequestEntityTooLarge
 from werkzeug.test import EnvironBuilder, create_environ
 from werkzeug.wrappers import Request as WerkzeugRequest
 from werkzeug.wrappers import Response as WerkzeugResponse
@@ -52,7 +54,7 @@ def test_queries_are_read_as_werkzeug_reads_them(text: str) -> None:
     environ = {**create_environ(), "QUERY_STRING": query}
     ours, theirs = Request(dict(environ)), WerkzeugRequest(dict(environ))
     assert list(ours.args.items(multi=True)) == list(theirs.args.items(multi=True))
-    assert type(ours.args) is type(theirs.args)
+    assert str(type(ours.args)) == str(type(theirs.args))
     assert ours.query_string == theirs.query_string
     assert ours.full_path == theirs.full_path
     assert ours.url == theirs.url
@@ -221,6 +223,65 @@ def test_assigned_parts_count_for_what_is_made_of_them() -> None:
     assert request.url == "https://localhost/root/x?y=z"
 
 
+@pytest.mark.parametrize(
+    "query", ["", "a=1", "a=1&b=2&a=3&c", "a=%41+b&a=+&=x", "a=\xe9"], ids=repr
+)
+def test_args_are_as_werkzeugs_multidict(query: str) -> None:
+    environ = {**create_environ(), "QUERY_STRING": query.encode().decode("latin1")}
+    args = Request(environ).args
+    like: t.Any = ImmutableMultiDict(parse_qsl(query, keep_blank_values=True))
+    assert args == like and like == args
+    assert repr(args) == repr(like)
+    assert hash(args) == hash(like)
+    assert str(type(args)) == str(type(like))
+    assert list(args.items(multi=True)) == list(like.items(multi=True))
+    assert args.to_dict(flat=False) == like.to_dict(flat=False)
+    for key in (*like, "missing"):
+        assert args.get(key, "none") == like.get(key, "none")
+        assert args.get(key, type=int) == like.get(key, type=int)
+        assert args.getlist(key) == like.getlist(key)
+    for make in (copy.copy, copy.deepcopy, lambda it: pickle.loads(pickle.dumps(it))):
+        assert make(args) == like
+        assert str(type(make(args))) == str(type(like))
+    assert type(pickle.loads(pickle.dumps(args))) is ImmutableMultiDict
+    assert type(args.copy()) is MultiDict
+    assert args | {"z": "1"} == like | {"z": "1"}
+
+
+def test_a_missing_name_of_args_is_a_bad_request() -> None:
+    args: t.Any = Request(create_environ(query_string="a=1")).args
+    with pytest.raises(BadRequestKeyError) as caught:
+        args["b"]
+    assert caught.value.args == ("b",)
+    assert caught.value.__context__ is None
+    with pytest.raises(TypeError):
+        args["a"] = "2"
+    with pytest.raises(TypeError):
+        args[[]]
+
+
+@pytest.mark.parametrize("owner", [MultiDict, ImmutableMultiDict])
+def test_look_ups_that_somebody_traces_are_traced(
+    owner: type[t.Any], app: Erlen, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[str] = []
+    look_up = MultiDict.__getitem__
+
+    def traced(self: t.Any, key: str) -> t.Any:
+        seen.append(key)
+        return look_up(self, key)
+
+    monkeypatch.setattr(owner, "__getitem__", traced)
+    app.add_url_rule("/", "view", lambda: erlen.request.args["a"])
+    client = app.test_client()
+    assert client.get("/?a=1").text == "1"
+    assert seen == ["a"]
+    monkeypatch.undo()
+    app.config["ANY"] = "change"
+    assert client.get("/?a=2").text == "2"
+    assert seen == ["a"]
+
+
 def test_a_shallow_request_reads_no_body() -> None:
     request = Request(body_environ(b"a=1", URLENCODED), shallow=True)
     assert "werkzeug.request" not in request.environ
@@ -238,7 +299,7 @@ def test_a_request_class_with_its_own_storage_class_is_heeded() -> None:
     assert type(request.form) is MultiDict
     request.form.add("a", "4")
     assert request.form.getlist("a") == ["1", "2", "4"]
-    assert type(Request(create_environ()).args) is ImmutableMultiDict
+    assert isinstance(Request(create_environ()).args, ImmutableMultiDict)
 
 
 @pytest.mark.parametrize("overridden", ["stream", "get_data", "want_form_data_parsed", "mimetype"])

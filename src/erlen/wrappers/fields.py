@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 import typing as t
 from urllib.parse import parse_qsl, unquote
 
-from werkzeug.datastructures import ImmutableMultiDict
+from werkzeug.datastructures import ImmutableMultiDict, MultiDict
+from werkzeug.exceptions import BadRequestKeyError
 
 if t.TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
@@ -43,6 +45,37 @@ def storage_of(storage: type[t.Any], text: str) -> t.Any:
     return made
 
 
+class Fields(ImmutableMultiDict[str, str]):
+    """The values of a query: Werkzeug's class, looked up in one step.
+
+    PERF: that class asks whether the key is there, and then its base class for the list. An
+    instance goes by the name of that class, and is pickled as one.
+    """
+
+    def __getitem__(self, key: str) -> str:
+        try:
+            return _values_of(self, key)[0]  # type: ignore[no-any-return]
+        except (KeyError, IndexError):
+            pass  # the error is raised outside, to have no context
+        raise BadRequestKeyError(key)
+
+    def __reduce_ex__(self, protocol: t.SupportsIndex) -> t.Any:
+        return ImmutableMultiDict, (list(self.items(multi=True)),)
+
+
+for _name in ("__doc__", "__module__", "__name__", "__qualname__"):
+    setattr(Fields, _name, getattr(ImmutableMultiDict, _name))
+
+
+def fields_class() -> type[ImmutableMultiDict[str, str]]:
+    """What queries are kept in: Werkzeug's own class where somebody traces its look-ups."""
+    look_up = ImmutableMultiDict.__getitem__
+    its_module = sys.modules[MultiDict.__module__]
+    is_its_own = getattr(look_up, "__globals__", None) is its_module.__dict__
+    return Fields if is_its_own else ImmutableMultiDict
+
+
+_values_of: t.Any = dict.__getitem__
 new_multidict: t.Any = ImmutableMultiDict.__new__
 #: The list of a name in a multi-dict, which keeps its values in such lists.
 values_in: t.Any = dict.setdefault

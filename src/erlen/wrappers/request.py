@@ -13,7 +13,15 @@ from werkzeug.wsgi import LimitedStream, get_host, get_input_stream
 
 from ..engine.bridge import await_, is_in_greenlet
 from ..state import current_application
-from .fields import new_multidict, storage_of, values_in, with_short_blanks
+from .fields import (
+    Fields,
+    fields_class,
+    new_multidict,
+    parse_pairs,
+    storage_of,
+    values_in,
+    with_short_blanks,
+)
 from .forms import URLENCODED, FormParser, check_fields, file_for_upload, in_time, read_at_most
 from .lazy import are_as_defined, as_they_are, lazy
 from .scope import BodyStream, Inbox, content_of, environ_of
@@ -33,6 +41,9 @@ def _text(environ: WSGIEnvironment, key: str) -> str:
 class _Args:
     """`Request.args`. PERF: `lazy` and `storage_of` in one function, for the many that read it."""
 
+    #: What stands for `ImmutableMultiDict`.
+    kind: type[ImmutableMultiDict[str, str]] = Fields
+
     def __get__(self, request: t.Any, owner: type | None = None) -> t.Any:
         if request is None:
             return self
@@ -44,16 +55,21 @@ class _Args:
         if "query_string" in mine or not text.isascii():
             text = request.query_string.decode()
         storage = request.parameter_storage_class
-        if storage is not ImmutableMultiDict or "%" in text or "+" in text:
-            made = mine["args"] = storage_of(storage, text)
+        if storage is ImmutableMultiDict:
+            storage = self.kind
+        if storage is not Fields or "%" in text or "+" in text:
+            made = mine["args"] = storage(parse_pairs(text))
             return made
-        made = new_multidict(ImmutableMultiDict)
+        made = new_multidict(Fields)
         for field in text.split("&"):
             if field:
                 name, _, value = field.partition("=")
                 values_in(made, name, []).append(value)
         mine["args"] = made
         return made
+
+
+_args = _Args()
 
 
 class _BoundedStream(LimitedStream):
@@ -137,7 +153,8 @@ class Request(_Request):
 
     @classmethod
     def _look_at_methods(cls) -> None:
-        """Note whether the short ways of reading a body are equivalent for this class."""
+        """Note whether the short ways of reading query and body are equivalent for this class."""
+        _args.kind = fields_class()
         cls._reads_plainly = are_as_defined(cls, _BODY_READERS, AS_DEFINED)
 
     def __init__(
@@ -246,7 +263,7 @@ class Request(_Request):
             return client[0] if client else None
 
         #: Values of the query; the first one of a name by `[]`, all by `getlist`.
-        args = _Args()
+        args = _args
 
         @lazy
         def stream(self):
