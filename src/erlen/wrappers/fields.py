@@ -37,11 +37,11 @@ def storage_of(storage: type[t.Any], text: str) -> t.Any:
     if storage is not ImmutableMultiDict or "%" in text or "+" in text:
         return storage(parse_pairs(text))
     # PERF: most queries and forms hold nothing to decode.
-    made = new_multidict(ImmutableMultiDict)
+    made = _new_multidict(ImmutableMultiDict)
     for field in text.split("&"):
         if field:
             name, _, value = field.partition("=")
-            values_in(made, name, []).append(value)
+            _values_in(made, name, []).append(value)
     return made
 
 
@@ -76,9 +76,44 @@ def fields_class() -> type[ImmutableMultiDict[str, str]]:
 
 
 _values_of: t.Any = dict.__getitem__
-new_multidict: t.Any = ImmutableMultiDict.__new__
-#: The list of a name in a multi-dict, which keeps its values in such lists.
-values_in: t.Any = dict.setdefault
+_new_multidict: t.Any = ImmutableMultiDict.__new__
+# The list of a name in a multi-dict, which keeps its values in such lists.
+_values_in: t.Any = dict.setdefault
+
+
+class Args:
+    """`Request.args`. PERF: `lazy` and `storage_of` in one function, for the many that read it."""
+
+    #: What stands for `ImmutableMultiDict`.
+    kind: type[ImmutableMultiDict[str, str]] = Fields
+
+    def __get__(self, request: t.Any, owner: type | None = None) -> t.Any:
+        if request is None:
+            return self
+        mine = request.__dict__
+        if "environ" in mine:
+            text = mine["environ"].get("QUERY_STRING", "")
+        else:
+            text = request.scope.get("query_string", b"").decode("latin1")
+        if "query_string" in mine or not text.isascii():
+            text = request.query_string.decode()
+        storage = request.parameter_storage_class
+        if storage is ImmutableMultiDict:
+            storage = self.kind
+        if storage is not Fields or "%" in text or "+" in text:
+            made = mine["args"] = storage(parse_pairs(text))
+            return made
+        made = _new_multidict(Fields)
+        for field in text.split("&"):
+            if field:
+                name, _, value = field.partition("=")
+                _values_in(made, name, []).append(value)
+        mine["args"] = made
+        return made
+
+
+#: The one instance, for `Request.args`.
+args = Args()
 
 
 def with_short_blanks(environ: WSGIEnvironment) -> WSGIEnvironment:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import typing as t
 from io import BytesIO
 
-from werkzeug.datastructures import EnvironHeaders, ImmutableMultiDict
+from werkzeug.datastructures import EnvironHeaders
 from werkzeug.exceptions import BadRequest, ClientDisconnected, HTTPException, RequestEntityTooLarge
 from werkzeug.http import parse_etags
 from werkzeug.wrappers import Request as _Request
@@ -13,15 +13,7 @@ from werkzeug.wsgi import LimitedStream, get_host, get_input_stream
 
 from ..engine.bridge import await_, is_in_greenlet
 from ..state import current_application
-from .fields import (
-    Fields,
-    fields_class,
-    new_multidict,
-    parse_pairs,
-    storage_of,
-    values_in,
-    with_short_blanks,
-)
+from .fields import args, fields_class, storage_of, with_short_blanks
 from .forms import URLENCODED, FormParser, check_fields, file_for_upload, in_time, read_at_most
 from .lazy import are_as_defined, as_they_are, lazy
 from .scope import BodyStream, Inbox, content_of, environ_of
@@ -36,40 +28,6 @@ def _text(environ: WSGIEnvironment, key: str) -> str:
     """A path of the environ as text (PEP 3333: bytes that pose as latin-1)."""
     value: str = environ.get(key) or ""
     return value if value.isascii() else value.encode("latin1").decode(errors="replace")
-
-
-class _Args:
-    """`Request.args`. PERF: `lazy` and `storage_of` in one function, for the many that read it."""
-
-    #: What stands for `ImmutableMultiDict`.
-    kind: type[ImmutableMultiDict[str, str]] = Fields
-
-    def __get__(self, request: t.Any, owner: type | None = None) -> t.Any:
-        if request is None:
-            return self
-        mine = request.__dict__
-        if "environ" in mine:
-            text = mine["environ"].get("QUERY_STRING", "")
-        else:
-            text = request.scope.get("query_string", b"").decode("latin1")
-        if "query_string" in mine or not text.isascii():
-            text = request.query_string.decode()
-        storage = request.parameter_storage_class
-        if storage is ImmutableMultiDict:
-            storage = self.kind
-        if storage is not Fields or "%" in text or "+" in text:
-            made = mine["args"] = storage(parse_pairs(text))
-            return made
-        made = new_multidict(Fields)
-        for field in text.split("&"):
-            if field:
-                name, _, value = field.partition("=")
-                values_in(made, name, []).append(value)
-        mine["args"] = made
-        return made
-
-
-_args = _Args()
 
 
 class _BoundedStream(LimitedStream):
@@ -154,7 +112,7 @@ class Request(_Request):
     @classmethod
     def _look_at_methods(cls) -> None:
         """Note whether the short ways of reading query and body are equivalent for this class."""
-        _args.kind = fields_class()
+        args.kind = fields_class()
         cls._reads_plainly = are_as_defined(cls, _BODY_READERS, AS_DEFINED)
 
     def __init__(
@@ -263,7 +221,7 @@ class Request(_Request):
             return client[0] if client else None
 
         #: Values of the query; the first one of a name by `[]`, all by `getlist`.
-        args = _args
+        args = args
 
         @lazy
         def stream(self):
