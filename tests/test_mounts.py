@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
+import subprocess
 import threading
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
 import pytest
@@ -218,6 +219,51 @@ def test_fastapi_application_is_mounted_with_its_lifespan(app: Erlen, client: Fl
     assert log == ["own in", "in"]
     app.stop_serving()
     assert log == ["own in", "in", "out", "own out"]
+
+
+MCP = """
+import logging
+from mcp.server import MCPServer
+from erlen import Erlen
+
+logging.disable()
+server = MCPServer("sums")
+
+@server.tool()
+def add(a: int, b: int) -> int:
+    return a + b
+
+app = Erlen(__name__)
+app.mount("/tools", server.streamable_http_app())
+client = app.test_client(transport={transport!r})
+headers = {{"Accept": "application/json, text/event-stream", "Host": "127.0.0.1:8000"}}
+
+def ask(method, **params):
+    message = {{"jsonrpc": "2.0", "id": 1, "method": method, "params": params}}
+    answer = client.post("/tools/mcp", json=message, headers=headers)
+    headers.setdefault("mcp-session-id", answer.headers.get("mcp-session-id"))
+    return answer.text
+
+ask(
+    "initialize",
+    protocolVersion="2025-03-26",
+    capabilities={{}},
+    clientInfo={{"name": "test", "version": "1"}},
+)
+print('"result":5' in ask("tools/call", name="add", arguments={{"a": 2, "b": 3}}))
+app.stop_serving()
+"""
+
+
+@pytest.mark.parametrize("transport", ["wsgi", "asgi"])
+def test_mcp_server_is_mounted(
+    run_python: Callable[..., subprocess.CompletedProcess[str]], transport: str
+) -> None:
+    server = pytest.importorskip("mcp.server", reason="mcp is not installed")
+    if not hasattr(server, "MCPServer"):
+        pytest.skip("this mcp is older than 2")
+    done = run_python(MCP.format(transport=transport))
+    assert done.stdout.strip() == "True", done.stderr
 
 
 def around(log: list[str]) -> Iterator[None]:
