@@ -285,6 +285,44 @@ def test_the_session_is_said_to_open_late_or_at_once(plan: Any) -> None:
     assert lines[0] == "session app opened now (Own)"
 
 
+# WebSockets
+
+
+def test_a_websocket_has_hooks_of_its_own(plan: Callable[..., list[str]]) -> None:
+    app = make_app()
+    blueprint = Blueprint("live", "planned")
+
+    @app.before_websocket
+    def check() -> None: ...
+
+    @blueprint.after_websocket
+    async def log(response: Any) -> Any: ...
+
+    @blueprint.teardown_websocket
+    def leave(error: Any) -> None: ...
+
+    @blueprint.websocket("/live/<int:number>")
+    async def watch(number: int) -> None: ...
+
+    app.register_blueprint(blueprint)
+    lines = plan("ws://localhost/live/3", app=app)
+    assert lines[0] == "WebSocket /live/3: rule /live/<int:number>, endpoint live.watch(number=3)"
+    assert steps(lines) == [
+        "origin app has",
+        "url_value_preprocessor app read_language",
+        "before_websocket app check",
+        "view live watch",
+        "after_websocket live log",
+        "teardown_websocket live leave",
+        "teardown_appcontext app close_database",
+    ]
+    assert "load_user" not in "".join(lines)
+    assert (
+        plan("wss://localhost/plain/", app=app)[0] == "WebSocket /plain/: no rule, 400 Bad Request"
+    )
+    assert plan("/live/3", app=app)[0] == "GET /live/3: no rule, 400 Bad Request"
+
+
 # Functions
 
 
@@ -328,3 +366,17 @@ def test_files_elsewhere_are_named_in_full(monkeypatch: pytest.MonkeyPatch, tmp_
     assert place_of(plain) == f"{HERE}:{line_of(plain)}"
     monkeypatch.chdir(HERE.parent)
     assert place_of(plain) == f"{HERE.name}:{line_of(plain)}"
+
+
+def mounted(environ: Any, start_response: Any) -> Any: ...
+
+
+def test_mounted_application_is_told() -> None:
+    app = make_app()
+    app.mount("/sub", mounted)
+    group = FlaskGroup(create_app=lambda: app)
+    group.add_command(plan_command)
+    result = CliRunner().invoke(group, ["plan", "/sub/page"])
+    assert "GET /sub/page: mounted at " in result.output
+    assert f"test_plan_command.py:{line_of(mounted)}" in result.output
+    assert "load_user" not in result.output

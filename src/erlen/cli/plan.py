@@ -14,11 +14,15 @@ from werkzeug.routing import RequestRedirect, RoutingException
 
 from .. import signals
 from ..commands import with_appcontext
+from ..engine.sockets import socket_plan
+from ..errors import format_place
 from ..globals import current_app
+from ..mounts import find_mount
 
 if t.TYPE_CHECKING:
     from ..app import Erlen
     from ..engine.plan import Plan, Program
+    from ..engine.sockets import SocketPlan
     from ..wrappers import Request
 
 Function = t.Callable[..., t.Any]
@@ -125,15 +129,47 @@ def steps_of(app: Erlen, request: Request, program: Program, plan: Plan) -> list
         *_replaced(app, program, ("do_teardown_request",)),
         *torn,
         *_receivers(app, "request_tearing_down"),
-        *(Step("teardown_appcontext", "app", f) for f in reversed(app.teardown_appcontext_funcs)),
+        *_end_of_context(app),
+    ]
+
+
+def steps_of_socket(app: Erlen, request: Request, plan: SocketPlan) -> list[Step]:
+    """The same for a WebSocket."""
+    home = request.blueprint or "app"
+    planned = [
+        Step("view", home, view_of(what, "GET"))
+        if stage == "view"
+        else Step(stage, scope or "app", what)
+        for stage, scope, what in plan.sources
+    ]
+    before, after, torn = _split(planned)
+    interface = type(app.session_interface).__name__
+    return [
+        *_receivers(app, "websocket_started"),
+        Step("origin", "app", "has to be of the own host, or in WEBSOCKET_ALLOWED_ORIGINS"),
+        *before,
+        *([step for step in planned if step.stage == "view"] or _without_view(app, request)),
+        Step("session", "app", f"saved if it was used, when the view accepts ({interface})"),
+        *after,
+        *_receivers(app, "websocket_finished"),
+        *torn,
+        *_receivers(app, "websocket_tearing_down"),
+        *_end_of_context(app),
+    ]
+
+
+def _end_of_context(app: Erlen) -> list[Step]:
+    functions = reversed(app.teardown_appcontext_funcs)
+    return [
+        *(Step("teardown_appcontext", "app", function) for function in functions),
         *_receivers(app, "appcontext_tearing_down"),
     ]
 
 
 def _split(planned: list[Step]) -> tuple[list[Step], list[Step], list[Step]]:
     """What runs before the view, after it, and at the end."""
-    after = [step for step in planned if step.stage == "after_request"]
-    torn = [step for step in planned if step.stage == "teardown_request"]
+    after = [step for step in planned if step.stage.startswith("after_")]
+    torn = [step for step in planned if step.stage.startswith("teardown_")]
     before = [step for step in planned if step not in after + torn and step.stage != "view"]
     return before, after, torn
 
@@ -190,11 +226,16 @@ def error_handlers(app: Erlen, blueprints: t.Iterable[str] | None = None) -> lis
 
 # The command
 
+_SOCKET_SCHEMES = ("ws://", "wss://")
+
 
 def _check_url(ctx: click.Context, param: click.Parameter, value: str) -> str:
-    if value.startswith(("/", "http://", "https://")):
+    if value.startswith(("/", "http://", "https://", *_SOCKET_SCHEMES)):
         return value
-    raise click.BadParameter("A path starts with '/', a URL with 'http://' or 'https://'.")
+    raise click.BadParameter(
+        "A path starts with '/', a URL with 'http://' or 'https://', for a WebSocket with 'ws://'"
+        " or 'wss://'."
+    )
 
 
 @click.command("plan", short_help="Show the steps that a request takes.")
@@ -205,25 +246,50 @@ def plan_command(url: str, method: str) -> None:
     """Show what runs for a request to URL, in order, with the file and
     line of each function.
 
-    URL is a path, or a whole URL where hosts or subdomains decide.
-    Nothing of it is run.
+    URL is a path, or a whole URL where hosts or subdomains decide; that
+    of a WebSocket begins with ws:// or wss://. Nothing of it is run.
     """
     app: Erlen = current_app._get_current_object()  # type: ignore[attr-defined]
-    context = app.test_request_context(url, method=method.upper())
+    is_socket = url.startswith(_SOCKET_SCHEMES)
+    headers = {"Connection": "Upgrade", "Upgrade": "websocket"} if is_socket else {}
+    url = url.replace("ws", "http", 1) if is_socket else url
+    context = app.test_request_context(url, method=method.upper(), headers=headers)
     request = context.request
+    mount = find_mount(app.mounts, request.path)
+    if mount is not None:
+        steps = [Step(f"mount {mount.path}", mount.interface, _entry_of(mount.app))]
+        click.echo(f"{_asked(request)}: mounted at {format_place(mount.place)}\n")
+        click.echo(_aligned(steps))
+        return
     context.match_request()
     program = app._current_program()
-    plan = app._plan_for_rule(program, request.url_rule)
+    if is_socket:
+        steps = steps_of_socket(app, request, socket_plan(program, request.url_rule))
+    else:
+        steps = steps_of(app, request, program, app._plan_for_rule(program, request.url_rule))
     click.echo(_heading(request))
-    click.echo(_aligned(steps_of(app, request, program, plan)))
+    click.echo(_aligned(steps))
     handlers = error_handlers(app, request.blueprints)
     if handlers:
         click.echo("\nError handlers, in the order in which they are asked")
         click.echo(_aligned(handlers))
 
 
+def _entry_of(app: t.Any) -> Function | str:
+    """What is called of a mounted application, by its name where the package is not the user's."""
+    try:
+        return app if place_of(app) else repr(app)
+    except AttributeError:
+        return repr(app)
+
+
+def _asked(request: Request) -> str:
+    method = "WebSocket" if request.headers.get("Upgrade") == "websocket" else request.method
+    return f"{method} {request.full_path.rstrip('?')}"
+
+
 def _heading(request: Request) -> str:
-    asked = f"{request.method} {request.full_path.rstrip('?')}"
+    asked = _asked(request)
     rule = request.url_rule
     if rule is None:
         failure = t.cast(HTTPException, request.routing_exception)

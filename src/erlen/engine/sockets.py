@@ -31,6 +31,7 @@ class SocketPlan:
         "native",
         "parameter",
         "rule",
+        "sources",
         "teardown",
         "url_values",
         "view",
@@ -42,18 +43,21 @@ class SocketPlan:
         inward = (None, *reversed(blueprints))
         outward = (*blueprints, None)
 
-        def ready(registry: t.Any, names: t.Iterable[str | None], step: int) -> tuple[t.Any, ...]:
-            return tuple(
-                _ready(program, function)
-                for name in names
-                for function in (registry.get(name) or ())[::step]
-            )
+        #: (step, blueprint or None, function as registered), in order.
+        self.sources: list[tuple[str, str | None, Function]] = []
+
+        def ready(step: str, registry: t.Any, latest_first: bool = False) -> tuple[Function, ...]:
+            found = [
+                (step, name, function)
+                for name in (outward if latest_first else inward)
+                for function in (registry.get(name) or ())[:: -1 if latest_first else 1]
+            ]
+            self.sources += found
+            return tuple(_ready(program, function) for _, _, function in found)
 
         self.rule = rule
-        self.url_values = ready(app.url_value_preprocessors, inward, 1)
-        self.before = ready(app.before_websocket_funcs, inward, 1)
-        self.after = ready(app.after_websocket_funcs, outward, -1)
-        self.teardown = ready(app.teardown_websocket_funcs, outward, -1)
+        self.url_values = ready("url_value_preprocessor", app.url_value_preprocessors)
+        self.before = ready("before_websocket", app.before_websocket_funcs)
         view = None if rule is None else app.view_functions.get(rule.endpoint)
         self.view: Function | None = None
         #: Name of the view's parameter that gets the socket.
@@ -61,10 +65,13 @@ class SocketPlan:
         #: Whether the view is a coroutine function; any other runs on a thread of its own.
         self.native = True
         if view is not None:
+            self.sources.append(("view", None, view))
             self.view = _ready(program, view)
             self.parameter = parameter_for_socket(view, t.cast("Rule", rule).arguments)
             cls = getattr(view, "view_class", None)
             self.native = _waits(view if cls is None else cls.dispatch_request)
+        self.after = ready("after_websocket", app.after_websocket_funcs, latest_first=True)
+        self.teardown = ready("teardown_websocket", app.teardown_websocket_funcs, latest_first=True)
         wish = getattr(rule, "cancel_on_disconnect", None)
         #: Whether the view is cancelled when the client leaves.
         self.cancels = wish is None or bool(wish)
