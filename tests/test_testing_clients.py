@@ -266,6 +266,26 @@ print(client.get("/leave").text, flush=True)
     assert (done.stdout.split(), done.stderr) == (["left", "ended"], "")
 
 
+def test_a_stream_that_is_left_open_ends_with_the_process(
+    run_python: Callable[..., subprocess.CompletedProcess[str]],
+) -> None:
+    code = """
+@app.get("/stream")
+async def stream():
+    async def pieces():
+        try:
+            yield "a"
+            yield "b"
+        finally:
+            print("closed", flush=True)
+    return pieces()
+response = client.get("/stream")
+print(next(response.iter_encoded()).decode(), flush=True)
+"""
+    done = run_python(SCRIPT + code)
+    assert (done.stdout.split(), done.stderr) == (["a", "closed"], "")
+
+
 def test_a_forked_process_has_a_loop_of_its_own(
     run_python: Callable[..., subprocess.CompletedProcess[str]],
 ) -> None:

@@ -13,6 +13,7 @@ from urllib.parse import quote, unquote_to_bytes
 from werkzeug.http import HTTP_STATUS_CODES
 from werkzeug.wsgi import get_content_length
 
+from ..engine.loops import call_later_on
 from ..wrappers.scope import EXTRA
 
 if t.TYPE_CHECKING:
@@ -424,6 +425,4 @@ class Body:
 
     def __del__(self) -> None:
         if not self.exchange.done:
-            from ..engine.loops import call_later_on
-
             call_later_on(self.exchange.loop, self.exchange.abandon)
