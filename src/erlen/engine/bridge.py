@@ -565,6 +565,7 @@ class Suspended(t.Generic[T]):
 
     def __await__(self) -> Generator[t.Any, t.Any, T]:
         worker, told, watcher = self._worker, self._waited_for, self.watcher
+        self._waited_for = None
         closed = False
         while told.__class__ is not _Outcome:
             answer: t.Any = None
@@ -643,12 +644,16 @@ def _await_in_greenlet(coro: Coroutine[t.Any, t.Any, T]) -> T:
         waited_for = coro.send(None)
     except StopIteration as stop:  # PERF: many have nothing to wait for
         return t.cast("T", stop.value)
-    return _go_on(coro, waited_for)
+    try:
+        return _go_on(coro, waited_for)
+    finally:
+        del waited_for  # an error keeps this frame, and with it what servers cannot collect
 
 
 def _go_on(coro: Coroutine[t.Any, t.Any, T], waited_for: t.Any) -> T:
     home = t.cast("t.Any", _getcurrent)().parent
     error: BaseException | None = None
+    thrown: BaseException | None = None
     try:
         while True:
             value, error = home.switch(waited_for)
@@ -657,10 +662,11 @@ def _go_on(coro: Coroutine[t.Any, t.Any, T], waited_for: t.Any) -> T:
             else:
                 thrown, error = error, None
                 waited_for = coro.throw(thrown)
+                thrown = None
     except StopIteration as stop:
         return t.cast("T", stop.value)
     finally:
-        error = None
+        waited_for = error = thrown = None
         coro.close()
 
 
@@ -673,6 +679,9 @@ def stepping(func: Callable[P, Coroutine[t.Any, t.Any, T]]) -> Callable[P, T]:
             waited_for = coro.send(None)
         except StopIteration as stop:
             return t.cast("T", stop.value)
-        return _go_on(coro, waited_for)
+        try:
+            return _go_on(coro, waited_for)
+        finally:
+            del waited_for
 
     return on_loop
