@@ -15,7 +15,6 @@ from .engine import pipeline
 from .engine.bridge import async_to_sync, is_coroutine_function
 from .engine.compile import compile_program, is_current, plan_for_rule, prepare
 from .engine.respond import make_response
-from .engine.threads import DEFAULT_THREADS, Threads
 from .globals import _request_context, request_ctx
 from .scaffold import Scaffold, _sentinel
 from .signals import appcontext_tearing_down
@@ -33,8 +32,15 @@ if t.TYPE_CHECKING:
     from . import typing as ft
     from .config import Config
     from .engine.plan import Plan, Program
+    from .engine.threads import Threads
     from .wrappers import Request, Response
     from .wrappers.scope import Receive, Scope, Send
+
+
+def _threads(app: Stages, name: str) -> Threads:
+    from .engine.threads import DEFAULT_THREADS, Threads
+
+    return Threads(app.config.get("ASGI_THREADS", DEFAULT_THREADS), name)
 
 
 class _AsgiApp:
@@ -122,12 +128,12 @@ class Stages(Scaffold):
         @lazy
         def worker_threads(self):
             """The threads that sync views run on under an ASGI server (`ASGI_THREADS`)."""
-            return Threads(self.config.get("ASGI_THREADS", DEFAULT_THREADS), "erlen-view")
+            return _threads(self, "erlen-view")
 
         @lazy
         def body_threads(self):
             """The threads that bodies which are sync iterators are read on."""
-            return Threads(self.config.get("ASGI_THREADS", DEFAULT_THREADS), "erlen-body")
+            return _threads(self, "erlen-body")
 
         @lazy
         def websocket_threads(self):

@@ -15,10 +15,7 @@ from werkzeug.exceptions import NotImplemented as NotImplementedByServer
 
 from . import pipeline
 from .bridge import is_bridged, is_coroutine_function, stepping
-from .deadline import limit_body, limited
-from .derive import derive
 from .internals import converters_of, is_outdated
-from .placement import place
 from .plan import Plan, Program
 from .registry import fingerprint, foreign
 from .respond import quick_response, text_type
@@ -169,6 +166,8 @@ def compile_program(app: t.Any, as_defined: t.Mapping[str, t.Any]) -> Program:
         program.matcher = _matcher(app.url_map)
         program.plans = [None] * len(program.matcher.entries)
     program.wraps_wsgi = "wsgi_app" in program.overridden
+    from .placement import place
+
     program.has_native = any(place(view, None, app) for view in app.view_functions.values())
     program.foreign = foreign((getattr(app, name) for name in WATCHED), app._dropper)
     program.seen = fingerprint(program.foreign)
@@ -239,6 +238,9 @@ def _compile_plan(program: Program, rule: Rule | None) -> Plan:
     view = app.view_functions.get(endpoint)
     if view is not None:
         plan.sources.append(("view", None, view))
+        from .derive import derive
+        from .placement import place
+
         plan.native = place(view, rule, app)
         timeout = getattr(rule, "timeout", None)
         if getattr(rule, "on_socket", False):
@@ -246,6 +248,8 @@ def _compile_plan(program: Program, rule: Rule | None) -> Plan:
         else:
             view = derive(view, rule, app)
             if timeout is not None:
+                from .deadline import limited
+
                 view = limited(view, timeout)
         plan.view = plan.on_loop = _ready(program, view)
         if is_bridged(plan.view) and program.overridden.isdisjoint(_WAITERS):
@@ -257,6 +261,8 @@ def _compile_plan(program: Program, rule: Rule | None) -> Plan:
         )
     plan.after = flatten("after_request", app.after_request_funcs, outward, True)
     if getattr(rule, "timeout", None) is not None:
+        from .deadline import limit_body
+
         plan.after += (partial(limit_body, seconds=rule.timeout),)  # type: ignore[union-attr]
     plan.teardown = flatten("teardown_request", app.teardown_request_funcs, outward, True)
     plan.provides_options = bool(getattr(rule, "provide_automatic_options", False))

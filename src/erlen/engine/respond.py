@@ -16,7 +16,6 @@ from werkzeug.wrappers import Response as BaseResponse
 
 from ..globals import request
 from ..state import current
-from .streams import is_async_iterable
 
 if t.TYPE_CHECKING:
     from ..wrappers import Response
@@ -145,7 +144,7 @@ def make_response(app: t.Any, rv: t.Any) -> Response:
             raise TypeError(f"{error}\n{_refusal(body)}").with_traceback(
                 error.__traceback__
             ) from None
-    elif is_async_iterable(body):
+    elif hasattr(type(body), "__aiter__"):
         return cls(body, status=status, headers=headers)  # type: ignore[no-any-return]
     else:
         raise TypeError(_refusal(body))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import typing as t
+from functools import cache
 from io import BytesIO
 
 from werkzeug.datastructures import EnvironHeaders
@@ -16,7 +17,6 @@ from ..state import current_application
 from .fields import args, fields_class, storage_of, with_short_blanks
 from .forms import URLENCODED, FormParser, check_fields, file_for_upload, in_time, read_at_most
 from .lazy import are_as_defined, as_they_are, lazy
-from .scope import BodyStream, Inbox, content_of, environ_of
 
 if t.TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
@@ -28,6 +28,14 @@ def _text(environ: WSGIEnvironment, key: str) -> str:
     """A path of the environ as text (PEP 3333: bytes that pose as latin-1)."""
     value: str = environ.get(key) or ""
     return value if value.isascii() else value.encode("latin1").decode(errors="replace")
+
+
+@cache
+def _scope_module() -> t.Any:
+    """PERF: only requests over ASGI need the module; `cache` is faster than the statement."""
+    from . import scope
+
+    return scope
 
 
 class _BoundedStream(LimitedStream):
@@ -128,15 +136,16 @@ class Request(_Request):
         @lazy
         def environ(self):
             """The WSGI environ; under an ASGI server made of the scope."""
-            return environ_of(self.scope, BodyStream(self._inbox))
+            late = _scope_module()
+            return late.environ_of(self.scope, late.BodyStream(self._inbox))
 
         @lazy
         def _inbox(self):
-            return Inbox(self._receive)
+            return _scope_module().Inbox(self._receive)
 
         @lazy
         def _content(self):
-            return content_of(self.scope)
+            return _scope_module().content_of(self.scope)
 
         @lazy
         def scope(self):

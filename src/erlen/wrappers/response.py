@@ -9,7 +9,6 @@ from werkzeug.utils import get_content_type
 from werkzeug.wrappers import Response as _Response
 
 from ..engine.internals import headers_of, pairs_of
-from ..engine.streams import is_async_iterable, iterate
 from ..state import current_application
 from .fields import with_short_blanks
 from .lazy import are_as_defined, as_they_are, lazy
@@ -114,7 +113,9 @@ class Response(_Response):
     def let_sync_code_iterate(self) -> None:
         """Give an asynchronous body an iterator for sync code; `async for` still goes over it."""
         body: t.Any = self.response
-        if is_async_iterable(body) and not hasattr(body, "__iter__"):
+        if hasattr(type(body), "__aiter__") and not hasattr(body, "__iter__"):
+            from ..engine.streams import iterate
+
             self.response = iterate(body)
 
     def iter_encoded(self) -> t.Iterator[bytes]:
