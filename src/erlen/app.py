@@ -69,6 +69,7 @@ _RULE_OPTIONS = frozenset(
         # of typed endpoints
         *("dependencies", "status", "responses", "returns", "tags", "summary", "description"),
         *("deprecated", "operation_id", "hidden", "openapi", "security"),
+        *("examples", "callbacks", "external_docs", "sends", "receives"),
         *("exclude_unset", "exclude_defaults", "exclude_none", "by_alias", "include", "exclude"),
     }
 )
@@ -128,8 +129,8 @@ class Erlen(Templates, Serving, Stages):
     """The application: routes, hooks and configuration; a WSGI callable.
 
     `import_name` (usually `__name__`) tells where templates, static files and the instance folder
-    are. `static_host` and `host_matching` go together. Raises ValueError for an `instance_path`
-    that is not absolute.
+    are. `static_host` and `host_matching` go together. `docs` is the path of a documentation page
+    (see `enable_docs`). Raises ValueError for an `instance_path` that is not absolute.
     """
 
     request_class: type[Request] = Request
@@ -208,6 +209,8 @@ class Erlen(Templates, Serving, Stages):
         instance_path: str | None = None,
         instance_relative_config: bool = False,
         root_path: str | None = None,
+        *,
+        docs: str | None = None,
     ) -> None:
         super().__init__(import_name, static_folder, static_url_path, template_folder, root_path)
         if instance_path is not None and not os.path.isabs(instance_path):
@@ -245,6 +248,8 @@ class Erlen(Templates, Serving, Stages):
                 host=static_host,
                 view_func=lambda **values: this().send_static_file(**values),  # type: ignore[union-attr]
             )
+        if docs is not None:
+            self.enable_docs(docs)
 
     # What makes the compiled program out of date
 
@@ -290,6 +295,7 @@ class Erlen(Templates, Serving, Stages):
         logger: logging.Logger
         jinja_env: Environment
         groups: Groups
+        dependency_overrides: dict[t.Callable[..., t.Any], t.Callable[..., t.Any]]
         _dropper: t.Callable[[], None]
     else:
 
@@ -316,6 +322,12 @@ class Erlen(Templates, Serving, Stages):
         def jinja_env(self):
             """The Jinja environment; configure it before templates are rendered."""
             return self.create_jinja_environment()
+
+        @lazy
+        def dependency_overrides(self):
+            """Functions to call in place of those that views and dependencies name in `Depends`;
+            meant for tests, and in force as soon as they are written."""
+            return {}
 
         @lazy
         def groups(self):

@@ -7,12 +7,14 @@ Flask, "API: Application Object, Blueprint Objects".
 from __future__ import annotations
 
 import os
+import sys
 import typing as t
 from collections import defaultdict
 from functools import partial, wraps
 
 from werkzeug.exceptions import HTTPException, default_exceptions
 
+from .engine.names import keep_names
 from .helpers import _endpoint_from_view_func
 from .paths import find_package, get_root_path
 from .wrappers import lazy
@@ -153,7 +155,14 @@ class Scaffold:
     if t.TYPE_CHECKING:
         cli: click.Group
         jinja_loader: BaseLoader | None
+        dependencies: list[t.Any]
     else:
+
+        @lazy
+        def dependencies(self):
+            """Dependencies (`Depends(...)`) of all views of this object, called for their effect
+            before each of them; not of its WebSockets."""
+            return []
 
         @lazy
         def cli(self):
@@ -271,6 +280,7 @@ class Scaffold:
         named = options.pop("endpoint", None)
 
         def register(view: T_route) -> T_route:
+            keep_names(view, sys._getframe(1))
             self.add_url_rule(rule, named, view, **options)
             return view
 

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import typing as t
+from collections.abc import Callable
 
 from pydantic import TypeAdapter
 from werkzeug.datastructures import Headers
 from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Response as BaseResponse
 
-from .fields import Answer, Operation, _is_model, _plain
-
-if t.TYPE_CHECKING:
-    from collections.abc import Callable
+from ..state import current
+from . import structs
+from .fields import Answer, Operation
+from .formats import JSON, has_msgpack, packer, wished
+from .kinds import UNIONS, is_model, is_struct, is_typed_dict, plain
 
 #: Options of a route that are passed to pydantic's serialiser.
 DUMP_OPTIONS = (
@@ -36,21 +38,63 @@ def compile_answer(operation: Operation, app: t.Any) -> Make | None:
     if not operation.is_answer_typed:
         if status is None and not any(each.status == 204 for each in operation.answers):
             return None
-        default = status or 204
+        default = int(status or 204)
         return lambda rv: _with_status(rv, default)
-    dump = {"by_alias": True, **{key: options[key] for key in DUMP_OPTIONS if key in options}}
-    writers = {
-        each.status: _Writer(each, dump) for each in operation.answers if each.adapter is not None
-    }
-    first = next(iter(writers.values()))
+    dump = {key: options[key] for key in DUMP_OPTIONS if options.get(key) is not None}
+    writers = [_Writer(each, dump) for each in operation.answers if each.adapter is not None]
     empty = next((each.status for each in operation.answers if each.type is None), 204)
-    takes_tuples = _plain(first.type) is not tuple and t.get_origin(_plain(first.type)) is not tuple
+    return _Answering(app, writers, empty, status, operation.is_answer_lenient).compile()
 
-    def answer(rv: t.Any) -> t.Any:
+
+class _Answering:
+    """Makes the responses of one view.
+
+    :param empty: the status of `None`
+    :param status: that of the route, if it has one
+    :param lenient: whether values that Flask takes are left to it
+    """
+
+    def __init__(
+        self, app: t.Any, writers: list[_Writer], empty: int, status: t.Any, lenient: bool
+    ) -> None:
+        self.app = app
+        self.writers = writers
+        self.by_status = {writer.status: writer for writer in writers}
+        self.first = writers[0]
+        self.empty = empty
+        self.status = None if status is None else int(status)
+        self.lenient = lenient
+
+    def compile(self) -> Make:
+        """What is called with what the view returned."""
+        first, other = self.first, self._other
+        exact, write, status = first.exact, first.write_exact, first.status
+        cls = self.app.response_class
+        line = _line_of(cls, status)
+        packs = has_msgpack()
+
+        def answer(rv: t.Any) -> t.Any:
+            # PERF: the common case, an instance of the type that is answered.
+            if rv.__class__ is not exact or not cls._sends_plainly:
+                return other(rv)
+            if packs:
+                kind = wished(current.get()[1].request)  # type: ignore[union-attr]
+                if kind is not None:
+                    return other(rv)
+            made = cls.__new__(cls)
+            made._ready = (write(rv), JSON)
+            if status != 200:
+                made._status, made._status_code = line, status
+            return made
+
+        return answer
+
+    def _other(self, rv: t.Any) -> t.Any:
+        """The response of any value, or the value where Flask makes it."""
         code: t.Any = None
         headers: t.Any = None
         value = rv
-        if rv.__class__ is tuple and takes_tuples:
+        if rv.__class__ is tuple:
             if len(rv) == 3:
                 value, code, headers = rv
             elif len(rv) == 2:
@@ -59,30 +103,64 @@ def compile_answer(operation: Operation, app: t.Any) -> Make | None:
                     headers = second
                 else:
                     code = second
-        if isinstance(value, _FLASKS) or (callable(value) and not first.fits(value)):
-            return _with_status(rv, status) if status else rv
-        if code is not None:
-            writer = writers.get(code if isinstance(code, int) else 0, first)
-        elif value is None and not first.fits(None):
-            return _with_status(("", empty) if headers is None else ("", empty, headers), empty)
+        writer = None
+        if not isinstance(value, _FLASKS):
+            if value is None and not self.first.fits(None):
+                return _filled(("", code, headers), self.empty if code is None else code)
+            writer = self._writer(value, code)
+        if writer is None:
+            return rv if self.status is None else _with_status(rv, self.status)
+        return self._made(writer, value, writer.status if code is None else code, headers)
+
+    def _writer(self, value: t.Any, code: t.Any) -> _Writer | None:
+        """What writes a value; `None` for one that is Flask's."""
+        number = code if isinstance(code, int) else _number_of(code)
+        declared = None if number is None else self.by_status.get(number)
+        if declared is not None and (declared.fits(value) or not self.lenient):
+            return declared
+        fitting = next((writer for writer in self.writers if writer.fits(value)), None)
+        if fitting is not None or self.lenient or callable(value):
+            return fitting
+        # The error that a view answers as in Flask is not of the type that it declares.
+        if number is not None and number >= 400 and isinstance(value, (dict, list)):
+            return None
+        return self.first
+
+    def _made(self, writer: _Writer, value: t.Any, code: t.Any, headers: t.Any) -> t.Any:
+        cls = self.app.response_class
+        ctx = current.get()[1]
+        kind = wished(ctx.request) if ctx is not None and has_msgpack() else None
+        if kind is None:
+            response = cls._from_bytes(writer.write(value), JSON)
         else:
-            writer = first if first.fits(value) else _choose(writers.values(), value) or first
-            code = writer.status
-        response = app.response_class._from_bytes(writer.write(value), "application/json")
-        if code != 200:
-            if isinstance(code, int):
+            response = cls(writer.pack(value), content_type=kind)
+            response.vary.add("Accept")
+        if isinstance(code, int):
+            if code != 200:
                 response.status_code = code
-            else:
-                response.status = code
+        else:
+            response.status = code
         if headers:
             response.headers.update(headers)
         return response
 
-    return answer
+
+def _line_of(cls: t.Any, status: int) -> str:
+    made = cls()
+    made.status_code = status
+    return t.cast("str", made.status)
 
 
-def _choose(writers: t.Iterable[_Writer], value: t.Any) -> _Writer | None:
-    return next((writer for writer in writers if writer.fits(value)), None)
+def _number_of(code: t.Any) -> int | None:
+    """The number in a status line."""
+    text = str(code)[:3]
+    return int(text) if text.isdigit() else None
+
+
+def _filled(rv: tuple[t.Any, t.Any, t.Any], status: t.Any) -> t.Any:
+    """An answer without a value."""
+    body, _, headers = rv
+    return (body, status) if headers is None else (body, status, headers)
 
 
 def _with_status(rv: t.Any, status: int) -> t.Any:
@@ -99,36 +177,57 @@ def _with_status(rv: t.Any, status: int) -> t.Any:
 
 
 class _Writer:
-    """Writes values of one answer's type as JSON."""
+    """Writes values of one answer's type."""
 
     def __init__(self, answer: Answer, dump: dict[str, t.Any]) -> None:
         adapter = t.cast("TypeAdapter[t.Any]", answer.adapter)
-        self.type = answer.type
+        kind = plain(answer.type)
         self.status = answer.status
-        self.dump = dump
-        self.validate = adapter.validate_python
-        self.to_json = adapter.serializer.to_json
+        self.dump = {"by_alias": True, **dump}
+        self.validate = adapter.validator.validate_python
+        self.serializer = adapter.serializer
         self.fits = _test_of(answer.type)
+        #: The class of values that are written without being looked at; `_NoClass` where none is.
+        self.exact = kind if is_model(kind) and not is_typed_dict(kind) else _NoClass
+        encode = structs.encoder_of(answer.type) if not dump else None
+        self.encode = encode
+        self.write_exact = encode or _json_writer(self.serializer.to_json, self.dump)
+
+    def made(self, value: t.Any) -> t.Any:
+        """A value of the type. Raises ValidationError for what cannot be made one."""
+        return value if self.fits(value) else self.validate(value, from_attributes=True)
 
     def write(self, value: t.Any) -> bytes:
-        """The JSON of a value; one that is not of the type is made it, or raises."""
-        if not self.fits(value):
-            value = self.validate(value, from_attributes=True)
-        return self.to_json(value, **self.dump)
+        """The JSON of a value; of a subclass only what the type declares."""
+        return self.write_exact(self.made(value))
+
+    def pack(self, value: t.Any) -> bytes:
+        """The same as MessagePack."""
+        made = self.serializer.to_python(self.made(value), mode="json", **self.dump)
+        return packer()(made)
+
+
+class _NoClass:
+    """Of no value."""
+
+
+def _json_writer(to_json: t.Any, dump: dict[str, t.Any]) -> Callable[[t.Any], bytes]:
+    if dump == {"by_alias": True}:
+        return lambda value: to_json(value, by_alias=True)
+    return lambda value: to_json(value, **dump)
 
 
 def _test_of(kind: t.Any) -> Callable[[t.Any], bool]:
-    """Whether a value is of a type so surely that it need not be validated.
-
-    Of a subclass only what the type declares is written.
-    """
-    plain = _plain(kind)
-    if _is_model(plain) and not t.is_typeddict(plain):
-        return lambda value: isinstance(value, plain)
-    if t.get_origin(plain) is list:
-        inner = _test_of(t.get_args(plain)[0])
+    """Whether a value is of a type so surely that it need not be validated."""
+    kind = plain(kind)
+    if is_struct(kind):
+        return lambda value: value.__class__ is kind
+    if isinstance(kind, type) and is_model(kind) and not is_typed_dict(kind):
+        return lambda value: isinstance(value, kind)
+    if t.get_origin(kind) is list:
+        inner = _test_of(t.get_args(kind)[0])
         return lambda value: value.__class__ is list and all(map(inner, value))
-    classes = [_plain(each) for each in t.get_args(plain)]
-    if classes and all(_is_model(each) and not t.is_typeddict(each) for each in classes):
-        return lambda value: isinstance(value, tuple(classes))
-    return lambda value: False
+    if t.get_origin(kind) in UNIONS:
+        tests = [_test_of(each) for each in t.get_args(kind)]
+        return lambda value: any(test(value) for test in tests)
+    return lambda value: kind is type(None) and value is None

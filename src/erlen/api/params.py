@@ -17,6 +17,9 @@ if t.TYPE_CHECKING:
 
 T = t.TypeVar("T")
 
+#: Where a parameter can come from.
+LOCATIONS = ("path", "query", "header", "cookie", "form", "file", "json")
+
 
 class Mark:
     """Base of what marks a parameter."""
@@ -30,10 +33,13 @@ class In(Mark):
 
     :param location: `path`, `query`, `header`, `cookie`, `form`, `file` or `json`
     :param alias: the name there; by default the parameter's, for headers with hyphens
+    :param embed: of `json`: whether the body is an object that has the value under its name, also
+        where it is the only one (with several it always is)
     """
 
     location: str
     alias: str | None = None
+    embed: bool = False
 
 
 Path = t.Annotated[T, In("path")]
@@ -50,11 +56,18 @@ class Upload(Mark):
     """What a file may be: `File[Annotated[UploadFile, Upload(max_size=1_000_000)]]`.
 
     :param content_types: such as `image/png` or `image/*`; all by default
-    :param max_size: bytes
+    :param max_size: bytes; of a file beyond, no more is read
     """
 
     content_types: Sequence[str] = ()
     max_size: int | None = None
+
+    def takes(self, content_type: str) -> bool:
+        """Whether files of a content type are taken."""
+        kind = content_type.partition("/")[0]
+        return not self.content_types or any(
+            wanted in ("*/*", content_type, f"{kind}/*") for wanted in self.content_types
+        )
 
 
 class UploadFile(FileStorage):
@@ -88,7 +101,7 @@ def Depends(provide: Callable[..., t.Any] | None = None, *, cached: bool = True)
     """Have a parameter provided by a function, whose own parameters are bound as a view's.
 
     :param provide: a function, coroutine function, generator (ended when the response was made,
-        a streamed one when it was sent) or class; by default the parameter's type
+        a streamed one when it was sent), class or callable object; by default the parameter's type
     :param cached: whether the function is called once a request, whoever asks
     """
     return Dependency(provide, cached)
@@ -99,6 +112,21 @@ def Security(
 ) -> t.Any:
     """`Depends` for who the client is, with the scopes that it needs."""
     return Dependency(provide, cached, tuple(scopes))
+
+
+class SecurityScopes:
+    """What a dependency gets that asks for it by this type: the scopes that its users need."""
+
+    def __init__(self, scopes: Sequence[str] = ()) -> None:
+        self.scopes = list(scopes)
+
+    @property
+    def scope_str(self) -> str:
+        """The scopes in one text, as OAuth 2 has it (RFC 6749, 3.3)."""
+        return " ".join(self.scopes)
+
+    def __str__(self) -> str:
+        return self.scope_str
 
 
 @dataclass(frozen=True)

@@ -8,9 +8,17 @@ from __future__ import annotations
 
 import json
 import typing as t
+from functools import cache
 from http import HTTPStatus
 
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import (
+    BadRequest,
+    HTTPException,
+    RequestEntityTooLarge,
+    UnprocessableEntity,
+    UnsupportedMediaType,
+    default_exceptions,
+)
 
 if t.TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -34,14 +42,22 @@ class Fault(t.TypedDict):
 class Problem(HTTPException):
     """An error that is answered with problem details.
 
+    It counts as an error of its status too: `app.errorhandler(404)` gets `Problem(404)`.
+
     :param code: the status
     :param detail: what went wrong this time
     :param title: what went wrong, for all problems of its type; by default the status's name
     :param type: a URI that names the type
+    :param headers: of the answer
     :param members: further members of the document
     """
 
     code = 400
+
+    def __new__(cls, code: int | None = None, *args: t.Any, **members: t.Any) -> t.Any:
+        if cls is Problem:
+            cls = _class_of(400 if code is None else int(code))
+        return super().__new__(cls)
 
     def __init__(
         self,
@@ -53,20 +69,28 @@ class Problem(HTTPException):
         headers: Mapping[str, str] | None = None,
         **members: t.Any,
     ) -> None:
-        super().__init__(detail)
+        super().__init__(description=detail)
         if code is not None:
-            self.code = code
-        self.title = title or HTTPStatus(self.code).phrase
+            self.code = int(code)
+        self.title = title or _phrase(self.code)
         self.type = type
         self.members = members
         self.more_headers = dict(headers or {})
 
+    def __reduce__(self) -> tuple[t.Any, ...]:
+        return _again, (self.__class__, self.code, {**self.__dict__})
+
     def document(self) -> dict[str, t.Any]:
         """The members of the problem."""
         known = {"type": self.type, "title": self.title, "status": self.code}
-        if self.description:
-            known["detail"] = self.description
+        if self.detail:
+            known["detail"] = self.detail
         return {**known, **self.members}
+
+    @property
+    def detail(self) -> str | None:
+        """What went wrong this time."""
+        return self.__dict__.get("description")
 
     def get_body(self, environ: t.Any = None, scope: t.Any = None) -> str:
         return json.dumps(self.document(), default=str)
@@ -75,7 +99,34 @@ class Problem(HTTPException):
         return [("Content-Type", MEDIA_TYPE), *self.more_headers.items()]
 
 
-class ValidationProblem(Problem):
+@cache
+def _class_of(code: int) -> type[Problem]:
+    """Problems of a status, which error handlers for the status find."""
+    base = default_exceptions.get(code)
+    if base is None:
+        return type("Problem", (Problem,), {"code": code})
+    return type("Problem", (Problem, base), {"code": code})
+
+
+def _again(cls: type[Problem], code: int, state: dict[str, t.Any]) -> Problem:
+    made: Problem = (
+        Problem.__new__(Problem, code) if cls.__name__ == "Problem" else cls.__new__(cls)
+    )
+    made.__dict__.update(state)
+    return made
+
+
+def _phrase(code: int) -> str:
+    # RFC 9110, 15.5.21; before Python 3.13 the standard library has the older name.
+    if code == 422:
+        return "Unprocessable Content"
+    try:
+        return HTTPStatus(code).phrase
+    except ValueError:
+        return "Unknown Error"
+
+
+class ValidationProblem(Problem, UnprocessableEntity):
     """A request whose parts do not validate (422); `errors` has every fault."""
 
     code = 422
@@ -84,26 +135,39 @@ class ValidationProblem(Problem):
         self.errors = list(errors)
         count = len(self.errors)
         detail = f"{count} fault{'' if count == 1 else 's'} in the request."
-        super().__init__(422, detail, title="Unprocessable Content", errors=self.errors)
+        super().__init__(422, detail, errors=self.errors)
 
 
-class MalformedJson(Problem):
-    """A body that is not JSON (400), with the position of the fault."""
+class MalformedBody(Problem, BadRequest):
+    """A body that is not what its content type says (400)."""
 
     code = 400
+
+
+class MalformedJson(MalformedBody):
+    """A body that is not JSON (400), with the position of the fault."""
 
     def __init__(self, message: str) -> None:
         super().__init__(400, f"The body is not valid JSON: {message}")
 
 
-class WrongMediaType(Problem):
-    """A body of a type that the view does not take (415)."""
+class WrongMediaType(Problem, UnsupportedMediaType):
+    """A body, or file, of a type that the view does not take (415)."""
 
     code = 415
 
     def __init__(self, found: str | None, *wanted: str) -> None:
         said = f"not {found}" if found else "and the request does not say what it is"
         super().__init__(415, f"The body has to be {' or '.join(wanted)}, {said}.")
+
+
+class FileTooLarge(Problem, RequestEntityTooLarge):
+    """A file of more bytes than the view takes (413); no more of it was read."""
+
+    code = 413
+
+    def __init__(self, most: int) -> None:
+        super().__init__(413, f"A file may have {most} bytes, and this one has more.")
 
 
 def faults_of(error: ValidationError, *location: str | int) -> list[Fault]:

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import re
 import typing as t
+from functools import partial
 from importlib import import_module
-from types import FunctionType
+from types import FunctionType, ModuleType
 
 from ..errors import MissingExtra
+from .names import NAMES, annotations_of
 
 if t.TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
@@ -25,7 +27,7 @@ MARK = "__erlen_param__"
 
 # What classes of models have: pydantic's, dataclasses, msgspec's.
 _OF_MODELS = ("__pydantic_fields__", "__dataclass_fields__", "__struct_fields__")
-_NAME = re.compile(r"[A-Za-z_][A-Za-z_0-9]*")
+_DOTTED = re.compile(r"[^\W\d]\w*(?:\s*\.\s*[^\W\d]\w*)*")
 _PRODUCT = ".api.bind"
 
 
@@ -75,49 +77,79 @@ def functions_of(view: View) -> Iterator[tuple[t.Any, bool]]:
     """
     cls = getattr(view, "view_class", None)
     if cls is None:
-        yield view, isinstance(view, FunctionType) and not hasattr(view, "__wrapped__")
+        yield view, _is_whole(view)
         return
     from ..views import MethodView
 
-    whole = (
-        not hasattr(view, "__wrapped__")
-        and not cls.decorators
-        and getattr(cls, "dispatch_request", None) is MethodView.dispatch_request
-    )
-    for verb in getattr(cls, "methods", None) or ():
+    plain = not hasattr(view, "__wrapped__") and not cls.decorators
+    if not issubclass(cls, MethodView):
+        yield cls.dispatch_request, plain and isinstance(cls.dispatch_request, FunctionType)
+        return
+    plain = plain and cls.dispatch_request is MethodView.dispatch_request
+    for verb in sorted(getattr(cls, "methods", None) or ()):
         method = getattr(cls, verb.lower(), None)
         if method is not None:
-            yield method, whole and isinstance(method, FunctionType)
+            yield method, plain and _is_whole(method)
+
+
+def _is_whole(function: t.Any) -> bool:
+    while isinstance(function, partial):
+        function = function.func
+    return isinstance(function, FunctionType) and not hasattr(function, "__wrapped__")
 
 
 def _is_marked(function: t.Any) -> bool:
     """Whether a parameter has a mark, or the answer is of a model's type."""
     inner = _innermost(function)
-    annotations: Mapping[str, t.Any] = getattr(function, "__annotations__", None) or {}
-    names = getattr(inner, "__globals__", {})
+    names = {**getattr(inner, "__globals__", {}), **_local_names(inner)}
+    annotations = {**annotations_of(inner), **annotations_of(function)}
     for name, annotation in annotations.items():
-        parts = _parts(annotation, names)
-        if any(_is_model(part) if name == "return" else hasattr(part, MARK) for part in parts):
+        if name == "return":
+            if any(_asks(part) for part in _alternatives(annotation, names)):
+                return True
+        elif any(hasattr(part, MARK) for part in _parts(annotation, names)):
             return True
-    if inner is None:
-        return False
-    defaults = (*(inner.__defaults__ or ()), *(inner.__kwdefaults__ or {}).values())
+    defaults = (
+        *(getattr(inner, "__defaults__", None) or ()),
+        *(getattr(inner, "__kwdefaults__", None) or {}).values(),
+    )
     return any(hasattr(default, MARK) for default in defaults)
 
 
-def unfilled(function: FunctionType, variables: Collection[str]) -> set[str]:
+def _local_names(function: t.Any) -> dict[str, t.Any]:
+    """Names of the functions around one, as far as they are known."""
+    found = dict(getattr(function, NAMES, {}))
+    code, cells = getattr(function, "__code__", None), getattr(function, "__closure__", None)
+    for name, cell in zip(getattr(code, "co_freevars", ()), cells or (), strict=False):
+        try:
+            found[name] = cell.cell_contents
+        except ValueError:
+            continue  # it is yet to be assigned
+    return found
+
+
+def unfilled(function: t.Any, variables: Collection[str]) -> set[str]:
     """The required parameters with a type that no variable of the URL fills."""
-    typed = (function.__annotations__ or {}).keys()
-    return (_required(function) & typed) - {*variables}
+    given: set[str] = set()
+    skipped = 0
+    while isinstance(function, partial):
+        given |= function.keywords.keys()
+        skipped += len(function.args)
+        function = function.func
+    typed = annotations_of(function).keys()
+    positional = function.__code__.co_varnames[:skipped]
+    return (_required(function) & typed) - {*variables, *given, *positional}
 
 
 def _innermost(function: t.Any) -> t.Any:
     """The plain function behind decorators that note what they wrap; `None` where there is none."""
-    while True:
+    while not isinstance(function, FunctionType) or hasattr(function, "__wrapped__"):
         inner = getattr(function, "__wrapped__", None) or getattr(function, "func", None)
         if inner is None:
-            return function if isinstance(function, FunctionType) else None
+            inner = getattr(type(function), "__call__", None)  # noqa: B004
+            return inner if isinstance(inner, FunctionType) else None
         function = inner
+    return function
 
 
 def _required(function: FunctionType) -> set[str]:
@@ -130,18 +162,67 @@ def _required(function: FunctionType) -> set[str]:
     return (required | ({*by_keyword} - {*(function.__kwdefaults__ or ())})) - {"self"}
 
 
+def _read(annotation: t.Any, names: Mapping[str, t.Any]) -> Iterator[t.Any]:
+    """What the names in an annotation that is text stand for, each with whether it is alone."""
+    text = getattr(annotation, "__forward_arg__", annotation)
+    for dotted in _DOTTED.findall(text):
+        first, *rest = (part.strip() for part in dotted.split("."))
+        found = names.get(first)
+        for part in rest:
+            if not isinstance(found, (ModuleType, type)):
+                break
+            found = getattr(found, part, None)
+        if found is not None:
+            yield found
+
+
+def _is_text(annotation: t.Any) -> bool:
+    return isinstance(annotation, str) or hasattr(annotation, "__forward_arg__")
+
+
 def _parts(annotation: t.Any, names: Mapping[str, t.Any]) -> Iterator[t.Any]:
     """An annotation and what it is made of; of one that is text, what its names stand for."""
-    if isinstance(annotation, str):
-        for name in _NAME.findall(annotation):
-            if name in names:
-                yield from _parts(names[name], {})
+    if _is_text(annotation):
+        for found in _read(annotation, names):
+            yield from _parts(found, {})
         return
     yield annotation
     for part in getattr(annotation, "__metadata__", ()):
         yield part
+        yield from getattr(part, "__metadata__", ())
     for part in getattr(annotation, "__args__", ()):
         yield from _parts(part, names)
+
+
+def _alternatives(annotation: t.Any, names: Mapping[str, t.Any]) -> Iterator[tuple[t.Any, bool]]:
+    """The classes in a return annotation, with whether each is returned by itself.
+
+    What a list or dict holds is not: Flask answers lists and dicts of dataclasses, too.
+    """
+    if _is_text(annotation):
+        text = getattr(annotation, "__forward_arg__", annotation)
+        is_alone = not _HOLDS.search(text)
+        for found in _read(annotation, names):
+            for part, inner_alone in _alternatives(found, {}):
+                yield part, is_alone and inner_alone
+        return
+    origin = getattr(annotation, "__origin__", None)
+    holds = isinstance(origin, type) and issubclass(origin, (list, dict, set, frozenset))
+    yield annotation, True
+    if _is_model(origin):
+        yield origin, True
+    for part in getattr(annotation, "__args__", ()):
+        for found, is_alone in _alternatives(part, names):
+            yield found, is_alone and not holds
+
+
+_HOLDS = re.compile(r"(?i)\b(?:list|dict|set|frozenset|mapping|sequence|iterable)\s*\[")
+
+
+def _asks(part: tuple[t.Any, bool]) -> bool:
+    """Whether something in a return annotation asks for an answer by its type."""
+    kind, is_alone = part
+    return _is_model(kind) and (is_alone or not hasattr(kind, "__dataclass_fields__"))
 
 
 def _is_model(part: t.Any) -> bool:

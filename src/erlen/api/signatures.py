@@ -1,0 +1,594 @@
+"""Reads signatures, once, and refuses the ones that cannot work."""
+
+from __future__ import annotations
+
+import builtins
+import dataclasses
+import inspect
+import sys
+import typing as t
+from collections.abc import Collection, Mapping
+
+from pydantic import AliasChoices, BaseModel, PydanticUserError, TypeAdapter
+from pydantic import Field as make_info
+from pydantic.fields import FieldInfo
+from pydantic_core import SchemaError
+from werkzeug.datastructures import FileStorage
+from werkzeug.wrappers import Request as BaseRequest
+
+from ..engine.names import NAMES
+from ..errors import SetupError
+from ..paths import find_source
+from . import structs
+from .fields import MISSING, Field, Operation, Provided
+from .kinds import (
+    UNIONS,
+    annotated,
+    is_class,
+    is_file,
+    is_list,
+    is_model,
+    is_simple,
+    members_of,
+    metadata_of,
+    natural_location,
+    plain,
+)
+from .params import LOCATIONS, Dependency, In, SecurityScopes, Upload
+
+if t.TYPE_CHECKING:
+    from collections.abc import Callable
+
+_BY_KEYWORD = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+_TEXTS = ("path", "query", "header", "cookie")
+#: What a converter of Werkzeug's makes of the text in a URL: values of all kinds that it can give.
+_SAMPLES: dict[str, tuple[t.Any, ...]] = {
+    "IntegerConverter": (0, 1, 2, 7, 10, 100, 1_000, 10**6, 2**31),
+    "FloatConverter": (0.0, 1.0, 0.5, 1.5, 100.0, 10.0**6),
+}
+
+
+class Reader:
+    """Reads one signature.
+
+    :param function: the function, as a class-based view has it
+    :param variables: names of the variables of the URL
+    :param whole: whether unmarked parameters count: nothing stands before the function
+    :param dependency: whether nobody but the binder fills the parameters
+    :param within: the dependencies of which this is one
+    :param fillers: whether functions of the application may fill parameters first
+    :param owner: the class of which this is a method that is yet to be bound
+    """
+
+    def __init__(
+        self,
+        function: Callable[..., t.Any],
+        variables: Collection[str],
+        *,
+        whole: bool,
+        dependency: bool = False,
+        within: tuple[t.Any, ...] = (),
+        fillers: bool = False,
+        owner: type | None = None,
+        names: Mapping[str, t.Any] | None = None,
+    ) -> None:
+        self.function = function
+        self.variables = frozenset(variables)
+        self.whole = whole
+        self.dependency = dependency
+        self.within = (*within, function)
+        self.fillers = fillers
+        self.owner = owner
+        self.names = {**(names or {}), **_names_around(function, owner)}
+        self.fields: list[Field] = []
+        self.marked: set[str] = set()
+
+    def fail(self, message: str) -> t.NoReturn:
+        name = getattr(self.function, "__qualname__", repr(self.function))
+        raise SetupError(f"{name}: {message}", find_source(self.function))
+
+    # Annotations
+
+    def parameters(self) -> list[tuple[inspect.Parameter, t.Any]]:
+        """Each parameter with its annotation as it is written."""
+        function: t.Any = self.function
+        if is_class(function, BaseModel):
+            return [
+                (
+                    inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY),
+                    annotated(info.annotation, (*info.metadata, info)),
+                )
+                for name, info in function.model_fields.items()
+            ]
+        try:
+            signature = signature_of(function)
+        except (TypeError, ValueError) as error:
+            if self.dependency:
+                self.fail(f"its signature cannot be read: {error}")
+            return []
+        found = [*signature.parameters.values()]
+        if self.owner is not None and _takes_self(function, self.owner):
+            del found[:1]
+        return [(each, each.annotation) for each in found]
+
+    @property
+    def returned(self) -> t.Any:
+        """The annotation of what is returned; `MISSING` where it is not known."""
+        try:
+            annotation = signature_of(self.function).return_annotation
+            return self.resolve(annotation)
+        except (NameError, TypeError, ValueError, SyntaxError):
+            return MISSING  # nobody needs to know the types that Flask's own views return
+
+    def resolve(self, annotation: t.Any) -> t.Any:
+        """An annotation with its texts read. Raises NameError."""
+        if annotation is MISSING or annotation is None:
+            return annotation
+        holder = type("Holder", (), {"__annotations__": {"it": annotation}})
+        inner: t.Any = _innermost(self.function)
+        space = {**vars(builtins), **getattr(inner, "__globals__", {})}
+        if is_class(inner, object) or not hasattr(inner, "__globals__"):
+            space.update(vars(sys.modules.get(getattr(inner, "__module__", ""), builtins)))
+        hints = t.get_type_hints(holder, space, self.names, include_extras=True)
+        return hints["it"]
+
+    def resolved(self, parameter: inspect.Parameter, annotation: t.Any) -> t.Any:
+        """The annotation of a parameter that is bound."""
+        try:
+            return self.resolve(annotation)
+        except NameError as error:
+            self.fail(
+                f"the type {error.name!r} of its parameter {parameter.name!r} is not known where"
+                " it is defined."
+            )
+        except (TypeError, SyntaxError, AttributeError) as error:
+            self.fail(f"the type of its parameter {parameter.name!r} cannot be read: {error}")
+
+    # The signature
+
+    def read(self) -> Operation:
+        """The operation. Raises SetupError."""
+        provided: list[Provided] = []
+        requests: list[str] = []
+        scopes: list[str] = []
+        for parameter, written in self.parameters():
+            name, default = parameter.name, parameter.default
+            if parameter.kind not in _BY_KEYWORD:
+                self.check_position(parameter, written)
+                continue
+            if not self.concerns(parameter, written):
+                continue
+            annotation = self.resolved(parameter, written)
+            mark, bare = self.mark_of(name, annotation, default)
+            if mark is not None and mark is default:
+                default = MISSING
+            if isinstance(mark, Dependency):
+                if name in self.variables:
+                    self.fail(f"{name!r} has a dependency, but is a variable of the URL.")
+                provided.append(self.provided(name, mark, bare))
+            elif isinstance(mark, In):
+                self.marked.add(name)
+                self.fields.append(self.field(name, mark, bare, default))
+            elif name in self.variables:
+                if self.dependency or t.get_origin(annotation) is t.Annotated:
+                    if annotation is not MISSING:
+                        self.fields.append(self.field(name, In("path"), annotation, default))
+            elif annotation is MISSING:
+                if self.dependency and default is MISSING:
+                    self.fail(f"its parameter {name!r} has no type, so nothing can be bound to it.")
+            elif not self.whole:
+                continue
+            elif is_class(plain(annotation), BaseRequest):
+                requests.append(name)
+            elif is_class(plain(annotation), SecurityScopes):
+                scopes.append(name)
+            elif default is MISSING or self.dependency:
+                self.bind_unmarked(name, annotation, default)
+            elif isinstance(default, FieldInfo):
+                self.fail(
+                    f"the default of {name!r} describes a value, but nothing says where it comes"
+                    " from, such as 'Query[...]'."
+                )
+        operation = Operation(
+            self.function,
+            tuple(self.fields),
+            tuple(provided),
+            tuple(requests),
+            tuple(scopes),
+            variables=self.taken(),
+        )
+        self.check_body(operation)
+        return operation
+
+    def concerns(self, parameter: inspect.Parameter, written: t.Any) -> bool:
+        """Whether the annotation of a parameter has to be known.
+
+        Those of the others may be for type checkers only.
+        """
+        if self.dependency or isinstance(parameter.default, (In, Dependency, FieldInfo)):
+            return True
+        if self.whole and parameter.default is MISSING and parameter.name not in self.variables:
+            return True
+        try:
+            annotation = self.resolve(written)
+        except (NameError, TypeError, SyntaxError, AttributeError):
+            return False
+        return bool(_marks_in(annotation)) or parameter.name in self.variables
+
+    def bind_unmarked(self, name: str, annotation: t.Any, default: t.Any) -> None:
+        try:
+            where = In(natural_location(annotation))
+            self.fields.append(self.field(name, where, annotation, default))
+        except SetupError:
+            # A function of the application may be what fills it, as in Flask.
+            if not self.fillers:
+                raise
+
+    def check_position(self, parameter: inspect.Parameter, written: t.Any) -> None:
+        if parameter.kind is not inspect.Parameter.POSITIONAL_ONLY:
+            return
+        try:
+            annotation = self.resolve(written)
+        except (NameError, TypeError, SyntaxError, AttributeError):
+            return
+        if self.dependency and parameter.default is MISSING or _marks_in(annotation):
+            self.fail(
+                f"its parameter {parameter.name!r} can be given by position only, but parameters"
+                " are bound by their names."
+            )
+
+    def mark_of(self, name: str, annotation: t.Any, default: t.Any) -> tuple[t.Any, t.Any]:
+        """The mark of a parameter, and its type without."""
+        marks, bare = _without_marks(annotation)
+        if isinstance(default, (In, Dependency)):
+            marks = [*marks, default]
+        if len(marks) > 1:
+            places = " and ".join(
+                mark.location if isinstance(mark, In) else "a dependency" for mark in marks
+            )
+            self.fail(f"its parameter {name!r} is marked twice: as from {places}.")
+        return (marks[0] if marks else None), bare
+
+    def provided(self, name: str, mark: t.Any, bare: t.Any = MISSING) -> Provided:
+        """What a mark makes of a parameter, or of an entry of `dependencies`."""
+        if not isinstance(mark, Dependency):
+            self.fail(f"{name} is {mark!r}: dependencies are made by 'Depends(...)'.")
+        provide = mark.provide
+        if provide is None:
+            provide = t.get_origin(plain(bare)) or plain(bare)
+            if not isinstance(provide, type) or bare is MISSING:
+                self.fail(f"the dependency of {name!r} names no function, and its type no class.")
+        if not callable(provide):
+            self.fail(f"the dependency of {name!r} is {provide!r}, which cannot be called.")
+        if provide in self.within:
+            self.fail(f"the dependency of {name!r} depends on itself.")
+        operation = Reader(
+            provide,
+            self.variables,
+            whole=True,
+            dependency=True,
+            within=self.within,
+            names=self.names,
+        ).read()
+        return Provided(name, operation, mark.cached, mark.scopes)
+
+    # One field
+
+    def field(self, name: str, mark: In, annotation: t.Any, default: t.Any) -> Field:
+        location = mark.location
+        if location not in LOCATIONS:
+            known = ", ".join(LOCATIONS)
+            self.fail(f"its parameter {name!r} comes from {location!r}: known are {known}.")
+        if annotation is MISSING:
+            annotation = str
+        if isinstance(default, FieldInfo):
+            annotation, default = annotated(annotation, (default,)), MISSING
+        try:
+            info = FieldInfo.from_annotation(annotation)
+        except (PydanticUserError, TypeError) as error:
+            self.fail(f"the type of {name!r} cannot be read: {error}")
+        kind = plain(annotation)
+        factory = None
+        if default is MISSING and not info.is_required():
+            factory = t.cast("t.Any", info.default_factory)
+            default = info.get_default(call_default_factory=True)
+        uploads = [each for each in metadata_of(annotation) if isinstance(each, Upload)]
+        members = None
+        self.check_kind(name, location, annotation)
+        if location in ("query", "header", "cookie", "form") and is_model(kind):
+            try:
+                members = members_of(kind, location)
+            except NameError as error:
+                self.fail(f"the type {error.name!r} of a member of {name!r} is not known.")
+        if uploads and location != "file":
+            self.fail(f"{name!r} has an 'Upload', which is said of files, not of a {location}.")
+        adapter = self.adapter(name, for_validation(annotation))
+        if default is not MISSING and default is not None and location != "file":
+            try:
+                adapter.validate_python(default)
+            except ValueError as error:
+                self.fail(f"the default of {name!r} does not validate: {error}")
+        return Field(
+            name,
+            location,
+            self.alias(name, mark, info),
+            annotation,
+            adapter,
+            default,
+            members is None and location != "json" and is_list(kind),
+            members,
+            info,
+            uploads[0] if uploads else None,
+            mark.embed,
+            factory,
+        )
+
+    def alias(self, name: str, mark: In, info: FieldInfo) -> str:
+        alias = mark.alias or info.validation_alias or info.alias
+        if isinstance(alias, AliasChoices) and len(alias.choices) == 1:
+            alias = alias.choices[0]
+        if alias is None:
+            alias = name.replace("_", "-") if mark.location == "header" else name
+        if not isinstance(alias, str):
+            self.fail(f"{name!r} has an alias that is no single name: {alias!r}.")
+        if mark.location == "path" and name not in self.variables and alias not in self.variables:
+            self.fail(f"{name!r} comes from the path, which has no variable of that name.")
+        if mark.location != "path" and name in self.variables:
+            self.fail(
+                f"{name!r} is marked as from the {mark.location}, but is a variable of the URL."
+            )
+        return alias
+
+    def check_kind(self, name: str, location: str, annotation: t.Any) -> None:
+        """Whether a place has values of a type."""
+        kind = plain(annotation)
+        if location in _TEXTS:
+            fits = is_simple(kind) or (location != "path" and is_model(kind))
+        elif location == "form":
+            fits = is_simple(kind) or is_model(kind)
+        elif location == "file":
+            inner = [plain(each) for each in t.get_args(kind)] if is_list(kind) else [kind]
+            fits = any(each is bytes or is_class(each, FileStorage) for each in inner)
+        else:
+            fits = not is_file(kind)
+        if not fits:
+            self.fail(f"{name!r} is of a type that a {location} cannot have: {annotation!r}.")
+
+    def adapter(self, name: str, annotation: t.Any) -> TypeAdapter[t.Any]:
+        try:
+            return TypeAdapter(annotation)
+        except (PydanticUserError, SchemaError, TypeError, NameError, ValueError) as error:
+            first = str(error).partition("\n")[0]
+            self.fail(f"the type of {name!r} cannot be validated: {first}")
+
+    # The whole
+
+    def taken(self) -> frozenset[str]:
+        """Parameters that variables of the URL fill as they are."""
+        names = {parameter.name for parameter, _ in self.parameters()}
+        return frozenset((names & self.variables) - {each.name for each in self.fields})
+
+    def check_body(self, operation: Operation) -> None:
+        everything = operation.everything()
+        body = [each for each in everything if each.location == "json"]
+        forms = [each for each in everything if each.location in ("form", "file")]
+        if body and forms:
+            self.fail(
+                f"{body[0].name!r} comes from a JSON body and {forms[0].name!r} from a form:"
+                " a request has one of them."
+            )
+        own = [each for each in self.fields if each.location == "json"]
+        if len(own) > 1 and not all(each.name in self.marked for each in own):
+            names = " and ".join(repr(each.name) for each in own)
+            self.fail(
+                f"{names} both are the JSON body. Mark them with 'Json[...]' to take each from a"
+                " key of its name."
+            )
+
+    def check_converters(self, rules: t.Iterable[t.Any]) -> None:
+        """Refuse a parameter whose type takes nothing of what the URL's converter gives."""
+        for field in self.fields:
+            if field.location != "path":
+                continue
+            for rule in rules:
+                converter = rule._converters.get(field.alias) or rule._converters.get(field.name)
+                samples = _samples(converter)
+                if samples and not any(_is_valid(field.adapter, each) for each in samples):
+                    self.fail(
+                        f"{field.name!r} is of a type that takes nothing of what"
+                        f" {type(converter).__name__} gives in {rule.rule!r}: {field.type!r}."
+                    )
+
+
+def _is_valid(adapter: TypeAdapter[t.Any], value: t.Any) -> bool:
+    try:
+        adapter.validate_python(value)
+    except ValueError:
+        return False
+    return True
+
+
+def _samples(converter: t.Any) -> tuple[t.Any, ...]:
+    name = type(converter).__name__
+    if name == "UUIDConverter":
+        from uuid import uuid4
+
+        return (uuid4(),)
+    if name == "AnyConverter":
+        return tuple(converter.items)
+    samples = _SAMPLES.get(name, ())
+    bounds = [getattr(converter, each, None) for each in ("min", "max")]
+    return (*samples, *(each for each in bounds if each is not None)) if samples else ()
+
+
+def signature_of(function: t.Any) -> inspect.Signature:
+    """`inspect.signature`, also where names of annotations are not known yet."""
+    if sys.version_info >= (3, 14):
+        from annotationlib import Format
+
+        return inspect.signature(function, annotation_format=Format.FORWARDREF)
+    return inspect.signature(function)
+
+
+def _innermost(function: t.Any) -> t.Any:
+    """What the annotations of a callable belong to."""
+    while True:
+        inner: t.Any = getattr(function, "__wrapped__", None) or getattr(function, "func", None)
+        if inner is None:
+            inner = getattr(function, "__func__", None)
+        if inner is None and not isinstance(function, type):
+            if not hasattr(function, "__globals__"):
+                inner = getattr(type(function), "__call__", None)  # noqa: B004
+                return function if not hasattr(inner, "__globals__") else inner
+        if inner is None:
+            return function
+        function = inner
+
+
+def _names_around(function: t.Any, owner: type | None) -> dict[str, t.Any]:
+    """Names that annotations may use besides the module's: of closures, classes, parameters."""
+    inner = _innermost(function)
+    names: dict[str, t.Any] = dict(getattr(inner, NAMES, {}))
+    code, cells = getattr(inner, "__code__", None), getattr(inner, "__closure__", None)
+    for name, cell in zip(getattr(code, "co_freevars", ()), cells or (), strict=False):
+        try:
+            names[name] = cell.cell_contents
+        except ValueError:
+            continue  # it is yet to be assigned
+    for parameter in getattr(inner, "__type_params__", ()):
+        names[parameter.__name__] = parameter
+    if owner is not None:
+        for base in reversed(owner.__mro__[:-1]):
+            names.update(
+                (name, value) for name, value in vars(base).items() if not name.startswith("_")
+            )
+    return names
+
+
+def _takes_self(function: t.Any, owner: type) -> bool:
+    """Whether the first parameter of what a class has is the object."""
+    name = getattr(function, "__name__", "")
+    held = inspect.getattr_static(owner, name, None)
+    return not isinstance(held, (staticmethod, classmethod))
+
+
+def _marks_in(annotation: t.Any) -> list[t.Any]:
+    return _without_marks(annotation)[0]
+
+
+def _without_marks(annotation: t.Any) -> tuple[list[t.Any], t.Any]:
+    """The marks that stand around a type, also within a union, and the type without them."""
+    origin = t.get_origin(annotation)
+    if origin is t.Annotated:
+        base, *metadata = t.get_args(annotation)
+        marks, base = _without_marks(base)
+        rest = []
+        for each in metadata:
+            if isinstance(each, (In, Dependency)):
+                marks.append(each)
+            elif _is_bare_alias(each):
+                marks.append(each.__metadata__[0])
+            else:
+                rest.append(each)
+        return marks, annotated(base, rest)
+    if origin in UNIONS:
+        found = [_without_marks(each) for each in t.get_args(annotation)]
+        marks = [mark for marks, _ in found for mark in marks]
+        if marks:
+            return marks, t.Union[tuple(kind for _, kind in found)]  # noqa: UP007
+    return [], annotation
+
+
+def _is_bare_alias(each: t.Any) -> bool:
+    """Whether this is `Query` itself, as in `Annotated[int, Query]`."""
+    return (
+        t.get_origin(each) is t.Annotated
+        and isinstance(t.get_args(each)[0], t.TypeVar)
+        and isinstance(each.__metadata__[0], In)
+    )
+
+
+def for_validation(annotation: t.Any) -> t.Any:
+    """The type as pydantic takes it: without what is of parameters only, and without files."""
+    if t.get_origin(annotation) is t.Annotated:
+        base, *metadata = t.get_args(annotation)
+        said: list[t.Any] = []
+        for each in metadata:
+            if isinstance(each, FieldInfo):
+                said += [*each.metadata, *_about(each)]
+            elif not isinstance(each, Upload):
+                said.append(each)
+        return annotated(for_validation(base), said)
+    if t.get_origin(annotation) in UNIONS and any(_uploads(e) for e in t.get_args(annotation)):
+        return t.Any
+    if is_class(annotation, FileStorage):
+        return t.Any
+    if is_list(annotation) and any(_uploads(each) for each in t.get_args(annotation)):
+        return list[t.Any]
+    return structs.adapted(annotation)
+
+
+def _uploads(annotation: t.Any) -> bool:
+    return is_class(plain(annotation), FileStorage)
+
+
+def _about(info: FieldInfo) -> list[t.Any]:
+    """What a description says of the values, without name and default."""
+    said: dict[str, t.Any] = {
+        name: value
+        for name in ("title", "description", "examples", "discriminator", "json_schema_extra")
+        if (value := getattr(info, name, None)) is not None
+    }
+    if info.deprecated:
+        extra = said.get("json_schema_extra")
+        said["json_schema_extra"] = {
+            **(extra if isinstance(extra, dict) else {}),
+            "deprecated": True,
+        }
+    return [make_info(**said)] if said else []
+
+
+def read_view(
+    function: Callable[..., t.Any],
+    variables: Collection[str],
+    whole: bool,
+    options: t.Any,
+    *,
+    rules: t.Iterable[t.Any] = (),
+    fillers: bool = False,
+    owner: type | None = None,
+) -> Operation:
+    """The operation of a view, or of a method of a class-based one. Raises SetupError.
+
+    :param whole: whether unmarked parameters count
+    :param options: those of the route
+    :param rules: the rules of the endpoint
+    """
+    from .returns import read_answers
+
+    reader = Reader(function, variables, whole=whole, fillers=fillers, owner=owner)
+    operation = reader.read()
+    reader.check_converters(rules)
+    effects = tuple(
+        reader.provided(f"dependencies[{index}]", mark)
+        for index, mark in enumerate(options.get("dependencies") or ())
+    )
+    answers, typed = read_answers(reader, options)
+    lenient = not whole and not operation.binds and not options.get("returns")
+    operation = dataclasses.replace(
+        operation,
+        effects=effects,
+        answers=answers,
+        is_answer_typed=typed,
+        is_answer_lenient=lenient,
+        options=options,
+    )
+    reader.check_body(operation)
+    return operation
+
+
+def read_dependency(
+    provide: Callable[..., t.Any], variables: Collection[str], within: tuple[t.Any, ...] = ()
+) -> Operation:
+    """The operation of a dependency. Raises SetupError."""
+    return Reader(provide, variables, whole=True, dependency=True, within=within).read()
