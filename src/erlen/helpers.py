@@ -13,7 +13,6 @@ from functools import cache, update_wrapper
 import werkzeug.utils
 
 from .engine.bridge import await_
-from .engine.streams import InContexts, is_async_iterable
 from .globals import _cv_app, _cv_request, current_app, request, request_ctx, session
 from .paths import get_root_path as get_root_path
 from .signals import message_flashed
@@ -299,7 +298,9 @@ def stream_with_context(generator_or_function: t.Any) -> t.Any:
 
 
 def _keeping_contexts(source: t.Any) -> t.Any:
-    if is_async_iterable(source) and not hasattr(source, "__iter__"):
+    if hasattr(type(source), "__aiter__") and not hasattr(source, "__iter__"):
+        from .engine.streams import InContexts
+
         return InContexts(_contexts_to_keep(), source.__aiter__())
     items = iter(source)
     return _stream_in(_contexts_to_keep(), items)

@@ -10,7 +10,6 @@ from __future__ import annotations
 import typing as t
 from contextlib import aclosing
 
-from ..engine.streams import iterate
 from ..helpers import _app, stream_with_context
 from ..signals import before_render_template, template_rendered
 from ..state import current
@@ -79,6 +78,8 @@ def _stream(app: t.Any, template: Template, context: dict[str, t.Any]) -> t.Iter
                 async for piece in rendered:
                     yield piece
             _announce(template_rendered, app, template, context)
+
+        from ..engine.streams import iterate
 
         return iterate(stream_with_context(async_pieces()) if in_request else async_pieces())
 
