@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 from sockets import Client, connected, run_async
 
 from erlen import (
@@ -14,6 +15,7 @@ from erlen import (
     url_for,
     websocket,
 )
+from erlen.cli import FlaskGroup
 
 
 async def without() -> None: ...
@@ -172,3 +174,13 @@ async def test_a_setting_that_is_no_list_of_origins_is_an_error(app: Erlen) -> N
     client.start()
     with pytest.raises(AssertionError, match="WEBSOCKET_ALLOWED_ORIGINS has to be a list"):
         await client.end()
+
+
+def test_the_list_of_routes_tells_sockets_from_pages(app: Erlen) -> None:
+    app.add_websocket("/socket", "socket", without)
+    app.add_url_rule("/page", "page", lambda: "page")
+    group = FlaskGroup(create_app=lambda: app)
+    result = CliRunner().invoke(group, ["routes"])
+    rows = [line.split() for line in result.output.splitlines()]
+    assert ["socket", "WebSocket", "/socket"] in rows
+    assert ["page", "GET", "/page"] in rows

@@ -392,6 +392,8 @@ def routes_command(sort: str, all_methods: bool) -> None:
     def cells(rule: Rule) -> dict[str, str]:
         domain = rule.host if by_host else rule.subdomain
         shown = sorted((rule.methods or set()) - hidden)
+        if getattr(rule, "on_socket", False):
+            shown = ["WebSocket"]
         values = (rule.endpoint, ", ".join(shown), domain or "", rule.rule)
         return dict(zip(ROUTE_COLUMNS, values, strict=True))
 
@@ -455,7 +457,14 @@ def _plan_command() -> click.Command:
     return plan_command
 
 
+def _openapi_command() -> click.Command:
+    from .openapi import openapi_command
+
+    return openapi_command
+
+
 OWN_COMMANDS: dict[str, t.Callable[[], click.Command]] = {
+    "openapi": _openapi_command,
     "plan": _plan_command,
     "serve": _serve_command,
 }
