@@ -1,17 +1,20 @@
-"""Around the serving of requests: start and end, background tasks, mounted applications.
+"""Around the serving of requests: start and end, background tasks, mounted applications, docs.
 
-The part of the application that registers and asks; `lifespan`, `background` and `mounts` do it,
-and are imported when there is something to do.
+The part of the application that registers and asks; `lifespan`, `background`, `mounts` and
+`api.docs` do it, and are imported when there is something to do.
 """
 
 from __future__ import annotations
 
 import typing as t
+from importlib import import_module
 
 from .paths import caller_place
 from .scaffold import Scaffold, setupmethod
 
 if t.TYPE_CHECKING:
+    import collections.abc as cabc
+
     from .engine.plan import Program
     from .lifespan import Life, ServingFunction
     from .mounts import Mount
@@ -93,7 +96,7 @@ class Serving(Scaffold):
         """Have the next request look whether the application is started."""
         program = self.__dict__.get("_program")
         if program is not None:
-            program.asks = True
+            program.asks = program.waits = True
 
     # Beside requests
 
@@ -126,3 +129,39 @@ class Serving(Scaffold):
         from .mounts import add_mount
 
         self.mounts = add_mount(self.mounts, path, app, interface, caller_place())
+
+    # Documentation
+
+    @setupmethod
+    def enable_docs(
+        self,
+        path: str = "/docs",
+        *,
+        ui: str = "swagger",
+        openapi: str = "/openapi.json",
+        yaml: str | None = "/openapi.yaml",
+        asyncapi: str | None = "/asyncapi.json",
+        ui_options: cabc.Mapping[str, t.Any] | None = None,
+        decorator: t.Callable[[t.Any], t.Any] | None = None,
+        route: cabc.Mapping[str, t.Any] | None = None,
+        **said: t.Any,
+    ) -> None:
+        """Serve a documentation page, and the documents that it shows; call again for a second.
+
+        Raises MissingExtra where the extra `docs` is not installed, and SetupError.
+
+        :param ui: `swagger`, `redoc` or `scalar`
+        :param openapi: the path of the OpenAPI document; of the first call, as the next two
+        :param yaml: the same as YAML; `None` for none
+        :param asyncapi: the path of the document of WebSockets and event streams; `None` for none
+        :param ui_options: options of the page's program
+        :param decorator: around the views, such as one that asks who is there
+        :param route: options of the rules, such as `host`
+        :param said: `title`, `version`, `description`, `servers`, `tags`, `security`, `webhooks`
+            and other members of the document
+        """
+        # Above the application; reached by name, and only from here.
+        pages = import_module(".api.docs", __package__)
+        documents = {"openapi": openapi, "yaml": yaml, "asyncapi": asyncapi}
+        given = dict(ui_options or {}), decorator, dict(route or {}), said
+        pages.enable(self, path, ui, documents, *given)

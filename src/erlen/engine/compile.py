@@ -172,7 +172,8 @@ def compile_program(app: t.Any, as_defined: t.Mapping[str, t.Any]) -> Program:
     program.foreign = foreign((getattr(app, name) for name in WATCHED), app._dropper)
     program.seen = fingerprint(program.foreign)
     program.mounts = app.mounts
-    program.asks = bool(program.foreign or app.mounts or app._waits_for_start())
+    program.waits = app._waits_for_start()
+    program.asks = bool(program.foreign or app.mounts or program.waits)
     return program
 
 

@@ -121,6 +121,7 @@ class Program:
         "sockets",
         "teardown",
         "text_type",
+        "waits",
         "wraps_wsgi",
     )
 
@@ -184,3 +185,5 @@ class Program:
         #: Whether an edge has more to do first than to look for a plan: to see whether foreign
         #: registries have changed, to start the application, to find a mount.
         self.asks = False
+        #: Whether the application may have to be started first.
+        self.waits = False

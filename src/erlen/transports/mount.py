@@ -41,10 +41,10 @@ def start_and_find(
 ) -> tuple[Program, Mount | None]:
     """For the WSGI edge: the program, after the application was started, and the mount that the
     request is for, if it is for one."""
-    if app._waits_for_start():
-        life_of(app).start()
-        program = app._current_program()
-    _ask_less(program)
+    if program.waits:
+        if app._waits_for_start():
+            life_of(app).start()
+        program = _ask_less(app)
     mount = find_mount(program.mounts, _decoded(environ.get("PATH_INFO") or ""))
     return program, mount
 
@@ -53,10 +53,10 @@ async def serve_start(app: t.Any, scope: Scope, receive: Receive, send: Send) ->
     """For the ASGI edge: the program, after the application was started; `None` where a mounted
     application has answered."""
     program: Program = app._current_program()
-    if app._waits_for_start():
-        await life_of(app).start_here()
-        program = app._current_program()
-    _ask_less(program)
+    if program.waits:
+        if app._waits_for_start():
+            await life_of(app).start_here()
+        program = _ask_less(app)
     mount = find_mount(program.mounts, path_in_app(scope)) if program.mounts else None
     if mount is None:
         return program
@@ -67,8 +67,12 @@ async def serve_start(app: t.Any, scope: Scope, receive: Receive, send: Send) ->
     return None
 
 
-def _ask_less(program: Program) -> None:
-    program.asks = bool(program.foreign or program.mounts or program.app._waits_for_start())
+def _ask_less(app: t.Any) -> Program:
+    """The program, which need no longer ask whether the application is started."""
+    program: Program = app._current_program()
+    program.waits = app._waits_for_start()
+    program.asks = bool(program.foreign or program.mounts or program.waits)
+    return program
 
 
 # In ASGI
