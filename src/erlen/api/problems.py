@@ -72,7 +72,7 @@ class Problem(HTTPException):
         super().__init__(description=detail)
         if code is not None:
             self.code = int(code)
-        self.title = title or _phrase(self.code)
+        self.title = title or phrase_of(self.code)
         self.type = type
         self.members = members
         self.more_headers = dict(headers or {})
@@ -116,7 +116,8 @@ def _again(cls: type[Problem], code: int, state: dict[str, t.Any]) -> Problem:
     return made
 
 
-def _phrase(code: int) -> str:
+def phrase_of(code: int) -> str:
+    """The name of a status."""
     # RFC 9110, 15.5.21; before Python 3.13 the standard library has the older name.
     if code == 422:
         return "Unprocessable Content"

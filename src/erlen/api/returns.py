@@ -13,6 +13,7 @@ from . import structs
 from .fields import MISSING, Answer
 from .kinds import UNIONS, annotated, is_class, is_simple, is_typed_dict, plain
 from .params import Status
+from .problems import Problem
 
 if t.TYPE_CHECKING:
     from pydantic import TypeAdapter
@@ -43,6 +44,10 @@ def read_answers(reader: Reader, options: t.Any) -> tuple[tuple[Answer, ...], bo
                 status = 204
             found.setdefault(status, Answer(status, None, None, description))
             continue
+        if is_class(kind, Problem):  # described; what raises or returns it writes it
+            status = status if status != default else kind.code
+            found.setdefault(status, Answer(status, kind, None, description))
+            continue
         if not _is_described(kind):
             continue
         if status in BODYLESS:
@@ -57,8 +62,10 @@ def read_answers(reader: Reader, options: t.Any) -> tuple[tuple[Answer, ...], bo
         kind, description = said if isinstance(said, tuple) else (said, None)
         if isinstance(kind, str):
             kind, description = None, kind
+        elif isinstance(kind, Mapping):  # a response object of OpenAPI
+            kind, description = None, kind.get("description")
         adapter: TypeAdapter[t.Any] | None = None
-        if kind is not None:
+        if kind is not None and not is_class(kind, Problem):
             adapter = reader.adapter(f"responses[{status}]", structs.adapted(kind))
             is_typed = True
         found[status] = Answer(status, kind, adapter, description)
