@@ -58,6 +58,8 @@ from .wrappers import Request as Request
 from .wrappers import Response as Response
 
 if t.TYPE_CHECKING:
+    from .client import AsyncClient as AsyncClient
+    from .client import Client as Client
     from .streaming import Event as Event
     from .streaming import EventStream as EventStream
     from .streaming import ndjson as ndjson
@@ -70,8 +72,10 @@ __version__ = "0.1.0"
 
 # PERF: names that most applications never use are imported when they are asked for.
 _LATER = {
+    "AsyncClient": "client",
     "BadMessage": "websockets",
     "BlockingWebsocket": "websockets",
+    "Client": "client",
     "Event": "streaming",
     "EventStream": "streaming",
     "Websocket": "websockets",
