@@ -42,7 +42,9 @@ def compile_answer(operation: Operation, app: t.Any) -> Make | None:
         return lambda rv: _with_status(rv, default)
     dump = {key: options[key] for key in DUMP_OPTIONS if options.get(key) is not None}
     writers = [_Writer(each, dump) for each in operation.answers if each.adapter is not None]
-    empty = next((each.status for each in operation.answers if each.type is None), 204)
+    empty = next(
+        (each.status for each in operation.answers if each.type is None and each.is_returned), 204
+    )
     return _Answering(app, writers, empty, status, operation.is_answer_lenient).compile()
 
 
@@ -60,7 +62,11 @@ class _Answering:
         self.app = app
         self.writers = writers
         self.by_status = {writer.status: writer for writer in writers}
-        self.first = writers[0]
+        #: Of values that the view returns without a status; `None` leaves them to Flask.
+        self.first = next(
+            (each for each in writers if each.is_returned or each.status == int(status or 200)),
+            None,
+        )
         self.empty = empty
         self.status = None if status is None else int(status)
         self.lenient = lenient
@@ -68,6 +74,8 @@ class _Answering:
     def compile(self) -> Make:
         """What is called with what the view returned."""
         first, other = self.first, self._other
+        if first is None:
+            return other
         exact, write, status = first.exact, first.write_exact, first.status
         cls = self.app.response_class
         line = _line_of(cls, status)
@@ -105,7 +113,7 @@ class _Answering:
                     code = second
         writer = None
         if not isinstance(value, _FLASKS):
-            if value is None and not self.first.fits(None):
+            if value is None and not (self.first and self.first.fits(None)):
                 return _filled(("", code, headers), self.empty if code is None else code)
             writer = self._writer(value, code)
         if writer is None:
@@ -183,6 +191,7 @@ class _Writer:
         adapter = t.cast("TypeAdapter[t.Any]", answer.adapter)
         kind = plain(answer.type)
         self.status = answer.status
+        self.is_returned = answer.is_returned
         self.dump = {"by_alias": True, **dump}
         self.validate = adapter.validator.validate_python
         self.serializer = adapter.serializer

@@ -86,6 +86,8 @@ class Answer:
     type: t.Any
     adapter: TypeAdapter[t.Any] | None = field(default=None, repr=False)
     description: str | None = None
+    #: Whether the return annotation says so, not the `responses` of the route.
+    is_returned: bool = True
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import typing as t
 from collections.abc import Collection, Mapping
 from http import HTTPStatus
@@ -68,7 +69,11 @@ def read_answers(reader: Reader, options: t.Any) -> tuple[tuple[Answer, ...], bo
         if kind is not None and not is_class(kind, Problem):
             adapter = reader.adapter(f"responses[{status}]", structs.adapted(kind))
             is_typed = True
-        found[status] = Answer(status, kind, adapter, description)
+        is_returned = status in found and found[status].is_returned and kind is None
+        if is_returned:
+            found[status] = dataclasses.replace(found[status], description=description)
+        else:
+            found[status] = Answer(status, kind, adapter, description, False)
     return tuple(found.values()), is_typed
 
 

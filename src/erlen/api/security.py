@@ -80,11 +80,10 @@ class SecurityScheme:
     def _described(self) -> dict[str, t.Any]:
         raise NotImplementedError
 
-    def _refuse(self) -> t.Any:
-        """`None`, where this is not an error. Raises NotAuthenticated."""
+    def _refuse(self) -> None:
+        """Raise NotAuthenticated, unless that is left to who asks."""
         if self.auto_error:
             raise NotAuthenticated(challenge=self.challenge)
-        return None
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.scheme_name!r}>"
@@ -129,7 +128,8 @@ class HTTPBearer(SecurityScheme):
         scheme, credentials = _authorization(request)
         if scheme == "bearer" and credentials:
             return BearerCredentials("Bearer", credentials)
-        return self._refuse()
+        self._refuse()
+        return None
 
 
 @dataclass(frozen=True)
@@ -178,7 +178,8 @@ class HTTPBasic(SecurityScheme):
     def __call__(self, request: Request) -> BasicCredentials | None:
         scheme, credentials = _authorization(request)
         if scheme != "basic" or not credentials:
-            return self._refuse()
+            self._refuse()
+        return None
         try:
             text = b64decode(credentials, validate=True).decode()
         except (ValueError, binascii.Error):
@@ -195,7 +196,7 @@ class _APIKey(SecurityScheme):
     :param key: the header, parameter or cookie that has it
     """
 
-    challenge = "ApiKey"
+    challenge = "APIKey"
     place: t.ClassVar[str]
 
     def __init__(
@@ -216,7 +217,10 @@ class _APIKey(SecurityScheme):
         raise NotImplementedError
 
     def __call__(self, request: Request) -> str | None:
-        return self._sent(request) or self._refuse()
+        sent = self._sent(request)
+        if not sent:
+            self._refuse()
+        return sent or None
 
 
 class APIKeyHeader(_APIKey):
@@ -271,7 +275,8 @@ class OAuth2(SecurityScheme):
         scheme, credentials = _authorization(request)
         if scheme == "bearer" and credentials:
             return credentials
-        return self._refuse()
+        self._refuse()
+        return None
 
 
 class OAuth2PasswordBearer(OAuth2):
@@ -347,7 +352,10 @@ class OpenIdConnect(SecurityScheme):
         return {"type": "openIdConnect", "openIdConnectUrl": self.url}
 
     def __call__(self, request: Request) -> str | None:
-        return request.headers.get("Authorization") or self._refuse()
+        sent = request.headers.get("Authorization")
+        if not sent:
+            self._refuse()
+        return sent or None
 
 
 class OAuth2PasswordRequestForm:

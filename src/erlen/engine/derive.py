@@ -29,6 +29,8 @@ MARK = "__erlen_param__"
 _OF_MODELS = ("__pydantic_fields__", "__dataclass_fields__", "__struct_fields__")
 _DOTTED = re.compile(r"[^\W\d]\w*(?:\s*\.\s*[^\W\d]\w*)*")
 _PRODUCT = ".api.bind"
+# Options of a route that change what it binds or answers.
+_OPTIONS = ("dependencies", "status", "responses", "returns")
 
 
 def derive(view: View, rule: Rule | None, app: t.Any) -> View:
@@ -38,7 +40,7 @@ def derive(view: View, rule: Rule | None, app: t.Any) -> View:
     found = app.url_map.iter_rules(rule.endpoint)
     variables = {name for other in found for name in other.arguments}
     functions = [*functions_of(view)]
-    marked = _has_dependencies(rule, app) or any(_is_marked(f) for f, _ in functions)
+    marked = _asks_by_route(rule, app) or any(_is_marked(f) for f, _ in functions)
     if not marked and not any(
         whole and unfilled(function, variables) for function, whole in functions
     ):
@@ -55,14 +57,15 @@ def derive(view: View, rule: Rule | None, app: t.Any) -> View:
     return t.cast("View", product.derive(view, rule, app))
 
 
-def _has_dependencies(rule: Rule, app: t.Any) -> bool:
-    """Whether the route, a blueprint of it or the application names dependencies."""
-    if getattr(rule, "dependencies", None) or getattr(app, "dependencies", None):
+def _asks_by_route(rule: Rule, app: t.Any) -> bool:
+    """Whether options of the route ask, or dependencies of a blueprint of it or the application."""
+    own = rule.__dict__
+    if any(own.get(name) is not None for name in _OPTIONS) or app.__dict__.get("dependencies"):
         return True
     if "." not in rule.endpoint:
         return False
     return any(
-        getattr(blueprint, "dependencies", None)
+        blueprint.__dict__.get("dependencies")
         for name, blueprint in app.blueprints.items()
         if rule.endpoint.startswith(f"{name}.")
     )
