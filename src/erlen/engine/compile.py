@@ -166,6 +166,7 @@ def compile_program(app: t.Any, as_defined: t.Mapping[str, t.Any]) -> Program:
         program.matcher = _matcher(app.url_map)
         program.plans = [None] * len(program.matcher.entries)
     program.wraps_wsgi = "wsgi_app" in program.overridden
+    program.proxy_fix = _proxy_fix(app, as_defined["wsgi_app"])
     from .placement import place
 
     program.has_native = any(place(view, None, app) for view in app.view_functions.values())
@@ -175,6 +176,17 @@ def compile_program(app: t.Any, as_defined: t.Mapping[str, t.Any]) -> Program:
     program.waits = app._waits_for_start()
     program.asks = bool(program.foreign or app.mounts or program.waits)
     return program
+
+
+def _proxy_fix(app: t.Any, built_in: t.Any) -> t.Any:
+    """Werkzeug's middleware of this name, where it is around the built-in `wsgi_app` alone."""
+    outer = vars(app).get("wsgi_app")
+    kind = type(outer)
+    if (kind.__module__, kind.__qualname__) != ("werkzeug.middleware.proxy_fix", "ProxyFix"):
+        return None
+    inner = outer.app
+    is_own = getattr(inner, "__self__", None) is app
+    return outer if is_own and getattr(inner, "__func__", None) is built_in else None
 
 
 def is_current(program: Program) -> bool:

@@ -115,6 +115,7 @@ class Program:
         "plans_by_rule",
         "preprocess",
         "process",
+        "proxy_fix",
         "raw_hosts",
         "request_class",
         "seen",
@@ -151,6 +152,8 @@ class Program:
     text_type: str | None
     #: Whether `wsgi_app` was wrapped, so that every request has to go through it.
     wraps_wsgi: bool
+    #: Werkzeug's `ProxyFix`, where it is all that `wsgi_app` is wrapped in.
+    proxy_fix: t.Any
     #: Whether any view belongs on the event loop.
     has_native: bool
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import typing as t
 from contextvars import copy_context
+from functools import partial
 from weakref import ref
 
 from werkzeug.exceptions import BadRequest, HTTPException
@@ -18,7 +19,7 @@ from ..engine import bridge
 from ..engine.threads import waiting
 from ..signals import audience
 from ..state import NOTHING, current
-from ..wrappers.scope import EXTRA, BodyStream, Inbox, environ_of, path_in_app
+from ..wrappers.scope import EXTRA, PROXY_FIX, BodyStream, Inbox, environ_of, path_in_app
 from .answer import Answer, DirectAnswer
 from .mount import serve_start
 from .wsgi import MOST_HOSTS, serve_directly, wsgi_app
@@ -53,6 +54,7 @@ async def asgi_app(app: t.Any, scope: Scope, receive: Receive, send: Send) -> No
         return
     program: Program = app._program
     if program is None or program.asks:
+        scope = _as_forwarded(app._current_program(), scope)
         started = await serve_start(app, scope, receive, send)
         if started is None:  # a mounted application has answered
             return
@@ -125,6 +127,7 @@ async def _serve_other(app: t.Any, scope: Scope, receive: Receive, send: Send) -
     if kind == "websocket":
         from .websocket import websocket_app
 
+        scope = _as_forwarded(app._current_program(), scope)
         if await serve_start(app, scope, receive, send) is not None:
             await websocket_app(app, scope, receive, send)
     elif kind == "lifespan":
@@ -137,6 +140,12 @@ async def _serve_other(app: t.Any, scope: Scope, receive: Receive, send: Send) -
 
 async def _serve(program: Program, scope: Scope, receive: Receive, send: Send) -> None:
     app = program.app
+    wraps_wsgi = program.wraps_wsgi
+    wsgi = app.wsgi_app
+    if program.proxy_fix is not None:
+        # What this middleware does needs no thread.
+        scope = _as_forwarded(program, scope)
+        wraps_wsgi, wsgi = False, partial(wsgi_app, app)
     exchange = Exchange(Inbox(receive), send)
     environ = exchange.environ = environ_of(scope, BodyStream(exchange.inbox))
     host = environ.get("HTTP_HOST")
@@ -147,14 +156,14 @@ async def _serve(program: Program, scope: Scope, receive: Receive, send: Send) -
     if host in program.hosts and len(program.raw_hosts) < MOST_HOSTS:
         program.raw_hosts.add(host.encode("latin1"))
     try:
-        plan = None if program.wraps_wsgi else _plan_of(program, scope, environ)
+        plan = None if wraps_wsgi else _plan_of(program, scope, environ)
         is_native = plan is not None and plan.runs_natively(environ["REQUEST_METHOD"])
         del environ
         if is_native:
             await exchange.run_natively(app, plan, exchange.hand_over())
         else:
-            answer = Answer() if program.wraps_wsgi else DirectAnswer()
-            await exchange.run_on_thread(app, exchange.hand_over(), answer)
+            answer = Answer() if wraps_wsgi else DirectAnswer()
+            await exchange.run_on_thread(app, exchange.hand_over(), answer, wsgi)
     except BaseException as error:
         if not exchange.explains(error):
             raise
@@ -250,10 +259,14 @@ class Exchange:
             elif hasattr(body, "close"):
                 await bridge.run(body.close)
 
-    async def run_on_thread(self, app: t.Any, environ: WSGIEnvironment, answer: Answer) -> None:
-        """Run the request on a worker thread, through `app.wsgi_app`, and send what comes of it."""
+    async def run_on_thread(
+        self, app: t.Any, environ: WSGIEnvironment, answer: Answer, wsgi: t.Any = None
+    ) -> None:
+        """Run the request on a worker thread, through `app.wsgi_app` unless told otherwise, and
+        send what comes of it."""
         context = copy_context()
-        call = app.worker_threads.submit(context.run, _call, app.wsgi_app, environ, answer)
+        wsgi = wsgi or app.wsgi_app
+        call = app.worker_threads.submit(context.run, _call, wsgi, environ, answer)
         del environ
         try:
             body = await call
@@ -395,6 +408,17 @@ class Exchange:
 
             watcher.cancel()
             await wait([watcher])
+
+
+def _as_forwarded(program: Program, scope: Scope) -> Scope:
+    """The scope as Werkzeug's `ProxyFix` around `wsgi_app` has it, if there is one."""
+    middleware = program.proxy_fix
+    if middleware is None or PROXY_FIX in scope:
+        return scope
+    from ..middleware import ProxyFix
+
+    names = ("x_for", "x_proto", "x_host", "x_port", "x_prefix")
+    return ProxyFix(middleware.app, *(getattr(middleware, name) for name in names)).fixed(scope)
 
 
 def _call(

@@ -29,6 +29,8 @@ Send: t.TypeAlias = "Callable[[Message], Awaitable[None]]"
 
 #: The environ's key of the scope.
 SCOPE = "asgi.scope"
+#: Of the scope: what it was before middleware took the word of proxies for it.
+PROXY_FIX = "erlen.proxy_fix"
 #: Of the scope's extensions: entries for the environ, from a test client.
 EXTRA = "erlen.environ"
 
@@ -52,7 +54,7 @@ def path_in_app(scope: Scope) -> str:
     return path
 
 
-def _native(text: str) -> str:
+def native(text: str) -> str:
     """Text as the environ has it: its UTF-8 bytes, posing as latin-1."""
     return text if text.isascii() else text.encode("utf-8", "surrogateescape").decode("latin1")
 
@@ -69,8 +71,8 @@ def environ_of(scope: Scope, body: t.Any) -> WSGIEnvironment:
     """The environ of a scope; `body` is the stream `wsgi.input`."""
     environ: WSGIEnvironment = {
         "REQUEST_METHOD": scope.get("method", "GET"),
-        "SCRIPT_NAME": _native((scope.get("root_path") or "").rstrip("/")),
-        "PATH_INFO": _native(path_in_app(scope)),
+        "SCRIPT_NAME": native((scope.get("root_path") or "").rstrip("/")),
+        "PATH_INFO": native(path_in_app(scope)),
         "QUERY_STRING": (scope.get("query_string") or b"").decode("latin1"),
         "SERVER_PROTOCOL": f"HTTP/{scope.get('http_version', '1.1')}",
         "wsgi.version": (1, 0),
@@ -107,6 +109,8 @@ def environ_of(scope: Scope, body: t.Any) -> WSGIEnvironment:
         if key in environ:
             text = f"{environ[key]}{'; ' if key == 'HTTP_COOKIE' else ','}{text}"
         environ[key] = text
+    if PROXY_FIX in scope:
+        environ["werkzeug.proxy_fix.orig"] = scope[PROXY_FIX]
     extensions = scope.get("extensions")
     if extensions and EXTRA in extensions:
         environ.update(extensions[EXTRA])
