@@ -25,6 +25,7 @@ from .problems import MalformedJson as MalformedJson
 from .problems import Problem as Problem
 from .problems import ValidationProblem as ValidationProblem
 from .problems import WrongMediaType as WrongMediaType
+from .problems import as_problem as as_problem
 
 if t.TYPE_CHECKING:
     from .conditional import PreconditionMissing as PreconditionMissing

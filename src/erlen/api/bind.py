@@ -17,7 +17,7 @@ from .depends import Call, Shape, compile_reading, compile_steps, without_repeat
 from .fields import Operation
 from .places import Values, most_of
 from .problems import ValidationProblem
-from .signatures import read_view
+from .signatures import read_view, signature_of
 
 if t.TYPE_CHECKING:
     from collections.abc import Callable
@@ -167,11 +167,14 @@ def _depending(
     """A view with dependencies, which end when the answer is made, or with an error."""
     bind = compile_steps(operation, shape)
     app = shape.app
+    strays = _only_of_dependencies(operation)
 
     def prepare(values: Values, call: Call) -> None:
         faults = bind(current.get()[1].request, values, call)  # type: ignore[union-attr]
         if faults:
             raise ValidationProblem(without_repeats(faults))
+        for name in strays:
+            values.pop(name, None)
 
     if is_coroutine_function(view):
 
@@ -198,6 +201,26 @@ def _depending(
         return call.finish(rv) if call.exits else rv
 
     return bound
+
+
+def _only_of_dependencies(operation: Operation) -> tuple[str, ...]:
+    """Variables of the URL that dependencies take and the view itself does not."""
+
+    def taken(within: Operation) -> set[str]:
+        names: set[str] = set()
+        for provided in (*within.provided, *within.effects):
+            inner = provided.operation
+            names |= inner.variables | taken(inner)
+            names.update(each.alias for each in inner.fields if each.location == "path")
+        return names
+
+    names = taken(operation)
+    if not names:
+        return ()
+    parameters = signature_of(operation.function).parameters
+    if any(each.kind is each.VAR_KEYWORD for each in parameters.values()):
+        return ()
+    return tuple(names - {*parameters} - {each.alias for each in operation.fields})
 
 
 __all__ = ["OPTIONS", "derive", "operations_of"]

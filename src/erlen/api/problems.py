@@ -171,6 +171,18 @@ class FileTooLarge(Problem, RequestEntityTooLarge):
         super().__init__(413, f"A file may have {most} bytes, and this one has more.")
 
 
+def as_problem(error: HTTPException) -> Problem:
+    """An error as problem details, its headers kept.
+
+    `app.register_error_handler(HTTPException, as_problem)` has an application answer so to what
+    its typed views do not see too, such as a URL that is not there.
+    """
+    if isinstance(error, Problem) or error.response is not None:
+        return t.cast("Problem", error)
+    headers = {name: value for name, value in error.get_headers() if name != "Content-Type"}
+    return Problem(error.code, error.description, headers=headers)
+
+
 def faults_of(error: ValidationError, *location: str | int) -> list[Fault]:
     """The faults that pydantic found in what is at a location."""
     return [
