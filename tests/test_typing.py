@@ -62,7 +62,7 @@ def complaints(checker: list[str], files: list[Path], folder: Path) -> str:
 
 
 def test_programs_that_use_erlen_pass(checker: list[str], tmp_path: Path) -> None:
-    assert len(PROGRAMS) == 4
+    assert len(PROGRAMS) == 5
     assert complaints(checker, PROGRAMS, tmp_path) == ""
 
 

@@ -9,6 +9,11 @@ import collections.abc as cabc
 import typing as t
 
 if t.TYPE_CHECKING:
+    from datetime import date, time, timedelta
+    from decimal import Decimal
+    from enum import Enum
+    from uuid import UUID
+
     from _typeshed.wsgi import WSGIApplication
     from werkzeug.datastructures import Headers
     from werkzeug.sansio.response import Response
@@ -46,8 +51,53 @@ ResponseReturnValue = t.Union[
     "WSGIApplication",
 ]
 
+
+class PydanticModel(t.Protocol):
+    """An object of a pydantic model's class."""
+
+    __pydantic_fields__: t.ClassVar[dict[str, t.Any]]
+
+
+class Dataclass(t.Protocol):
+    """An object of a dataclass."""
+
+    __dataclass_fields__: t.ClassVar[dict[str, t.Any]]
+
+
+class Struct(t.Protocol):
+    """An object of a class of msgspec's."""
+
+    __struct_fields__: t.ClassVar[tuple[str, ...]]
+
+
+# What a typed view returns is answered by its annotation, as JSON; `None` is no body.
+TypedValue = t.Union[
+    PydanticModel,
+    Dataclass,
+    Struct,
+    int,
+    float,
+    "Decimal",
+    "UUID",
+    "date",
+    "time",
+    "timedelta",
+    "Enum",
+    t.AbstractSet[t.Any],
+    t.Mapping[t.Any, t.Any],
+    None,
+]
+
+TypedReturnValue = t.Union[
+    TypedValue,
+    tuple[TypedValue | ResponseValue, int],
+    tuple[TypedValue | ResponseValue, HeadersValue],
+    tuple[TypedValue | ResponseValue, int, HeadersValue],
+]
+
 RouteCallable = (
-    t.Callable[..., ResponseReturnValue] | t.Callable[..., t.Awaitable[ResponseReturnValue]]
+    t.Callable[..., ResponseReturnValue | TypedReturnValue]
+    | t.Callable[..., t.Awaitable[ResponseReturnValue | TypedReturnValue]]
 )
 
 # -- hooks around a view ------------------------------------------------------------------------

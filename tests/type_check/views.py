@@ -178,11 +178,15 @@ app.register_blueprint(pages, url_prefix="/pages")
 # What is no view
 
 
-@app.route("/number")  # type: ignore[type-var]
-def number() -> int:
-    return 1
+class Plain:
+    pass
 
 
-@app.route("/nothing")  # type: ignore[type-var]
-def nothing() -> None:
-    return None
+@app.route("/plain")  # type: ignore[type-var]
+def plain_object() -> Plain:
+    return Plain()
+
+
+@app.route("/numbers")  # type: ignore[type-var]
+def numbers() -> Iterator[int]:
+    yield 1

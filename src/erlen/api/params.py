@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from werkzeug.datastructures import FileStorage
 
 if t.TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 
 T = t.TypeVar("T")
 
@@ -97,6 +97,15 @@ class Dependency(Mark):
     scopes: tuple[str, ...] = ()
 
 
+# For type checkers the default of a parameter is what the function provides.
+@t.overload
+def Depends(provide: None = None, *, cached: bool = True) -> t.Any: ...
+@t.overload
+def Depends(
+    provide: Callable[..., Iterator[T] | AsyncIterator[T] | Awaitable[T]], *, cached: bool = True
+) -> T: ...
+@t.overload
+def Depends(provide: Callable[..., T], *, cached: bool = True) -> T: ...
 def Depends(provide: Callable[..., t.Any] | None = None, *, cached: bool = True) -> t.Any:
     """Have a parameter provided by a function, whose own parameters are bound as a view's.
 
@@ -107,6 +116,19 @@ def Depends(provide: Callable[..., t.Any] | None = None, *, cached: bool = True)
     return Dependency(provide, cached)
 
 
+@t.overload
+def Security(provide: None = None, *, scopes: Sequence[str] = (), cached: bool = True) -> t.Any: ...
+@t.overload
+def Security(
+    provide: Callable[..., Iterator[T] | AsyncIterator[T] | Awaitable[T]],
+    *,
+    scopes: Sequence[str] = (),
+    cached: bool = True,
+) -> T: ...
+@t.overload
+def Security(
+    provide: Callable[..., T], *, scopes: Sequence[str] = (), cached: bool = True
+) -> T: ...
 def Security(
     provide: Callable[..., t.Any] | None = None, *, scopes: Sequence[str] = (), cached: bool = True
 ) -> t.Any:
