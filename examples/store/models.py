@@ -4,11 +4,20 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-Id = Annotated[int, Field(ge=1, le=2**31 - 1)]
-Cents = Annotated[int, Field(ge=0, le=1_000_000_000, description="Price in cents.")]
-Stock = Annotated[int, Field(ge=0, le=1_000_000)]
+
+def as_whole(value: Any) -> Any:
+    """JSON has one type of numbers, and JSON Schema takes 2.0 for an integer."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+whole = BeforeValidator(as_whole)
+Id = Annotated[int, Field(ge=1, le=2**31 - 1), whole]
+Cents = Annotated[int, Field(ge=0, le=1_000_000_000, description="Price in cents."), whole]
+Stock = Annotated[int, Field(ge=0, le=1_000_000), whole]
+Percent = Annotated[int, Field(ge=1, le=100), whole]
+Quantity = Annotated[int, Field(ge=1, le=1000), whole]
 Tag = Annotated[str, Field(min_length=1, max_length=20)]
 
 
@@ -94,7 +103,7 @@ class Transfer(Model):
 class Voucher(Model):
     kind: Literal["voucher"]
     code: str = Field(min_length=1, max_length=20)
-    percent: int = Field(ge=1, le=100)
+    percent: Percent
 
 
 Payment = Annotated[Card | Transfer | Voucher, Field(discriminator="kind")]
@@ -102,7 +111,7 @@ Payment = Annotated[Card | Transfer | Voucher, Field(discriminator="kind")]
 
 class NewLine(Model):
     product_id: Id
-    quantity: int = Field(ge=1, le=1000)
+    quantity: Quantity
 
 
 class NewOrder(Model):

@@ -146,6 +146,7 @@ def put_picture(picture: File[Image], own: Own, database: Database) -> Picture:
     f"{ONE}/picture",
     responses={
         200: {"content": {"application/octet-stream": {"schema": {}}}},
+        204: "There is no picture yet.",
         404: Problem,
     },
 )
@@ -153,7 +154,7 @@ def get_picture(found: Found, database: Database) -> Response:
     """Get the picture of a product."""
     row = database.get(PictureRow, found.id)
     if row is None:
-        raise Problem(404, "There is no picture of this product.")
+        return Response(status=204)
     # Whatever was uploaded, a browser is not to show it as a page of this site.
     return Response(
         row.data,

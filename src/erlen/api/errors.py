@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import typing as t
 
-from werkzeug.exceptions import HTTPException, default_exceptions
+from werkzeug.exceptions import HTTPException, MethodNotAllowed, default_exceptions
+from werkzeug.routing.converters import NumberConverter
 
 from .problems import (
     MEDIA_TYPE,
@@ -19,6 +20,7 @@ from .problems import (
     WrongMediaType,
     phrase_of,
 )
+from .schemas import template_of
 
 if t.TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,6 +28,11 @@ if t.TYPE_CHECKING:
     from .operations import Described
     from .schemas import Schema, Schemas
 
+#: Headers of errors, by their statuses.
+_HEADERS = {
+    401: ("WWW-Authenticate", "How to say who one is (RFC 9110, 11.6.1)."),
+    405: ("Allow", "The methods of the URL (RFC 9110, 10.2.1)."),
+}
 _HTML: Schema = {"text/html": {"schema": {"type": "string"}}}
 
 
@@ -37,13 +44,9 @@ def errors_of(app: t.Any, each: Described, schemas: Schemas) -> Schema:
         content = _form_of(app, error, blueprints, schemas)
         if content:
             said["content"] = content
-        if error.code == 401:
-            said["headers"] = {
-                "WWW-Authenticate": {
-                    "description": "How to say who one is (RFC 9110, 11.6.1).",
-                    "schema": {"type": "string"},
-                }
-            }
+        if error.code in _HEADERS:
+            name, about = _HEADERS[error.code]
+            said["headers"] = {name: {"description": about, "schema": {"type": "string"}}}
         known = made.setdefault(str(error.code), said)
         if "content" in known and "content" in said:
             known["content"] = {**said["content"], **known["content"]}
@@ -55,6 +58,10 @@ def _possible(app: t.Any, each: Described) -> Iterator[tuple[HTTPException, list
     around = _blueprints(each.endpoint)
     if each.variables:
         yield default_exceptions[404](), []  # a value that the URL's converter does not take
+        if any(map(_refuses_late, each.variables.values())):
+            siblings = [*_other_methods(app, each)]
+            if siblings:
+                yield MethodNotAllowed(siblings), []
     operation = each.operation
     if not operation.binds:
         return
@@ -71,6 +78,22 @@ def _possible(app: t.Any, each: Described) -> Iterator[tuple[HTTPException, list
         yield Problem(code), around
     if fields:
         yield ValidationProblem([]), around
+
+
+def _refuses_late(converter: t.Any) -> bool:
+    """Whether a converter looks at a value again that its expression has let through.
+
+    Then Werkzeug answers 405 instead of 404 where other rules have the URL for other methods.
+    """
+    if isinstance(converter, NumberConverter):
+        return converter.min is not None or converter.max is not None or converter.fixed_digits
+    return not type(converter).__module__.startswith("werkzeug.")
+
+
+def _other_methods(app: t.Any, each: Described) -> Iterator[str]:
+    for rule in app.url_map.iter_rules():
+        if template_of(rule.rule) == each.path and each.verb not in (rule.methods or ()):
+            yield from rule.methods or ()
 
 
 def _blueprints(endpoint: str) -> list[str]:

@@ -14,7 +14,7 @@ from .errors import errors_of
 from .fields import Answer, Field, Operation
 from .kinds import is_class
 from .problems import MEDIA_TYPE, Problem, phrase_of
-from .schemas import Schema, Schemas, narrowed, of_converter
+from .schemas import Schema, Schemas, narrowed, of_converter, of_text
 
 if t.TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -133,7 +133,7 @@ def _variables(
 
 
 def _parameter(name: str, location: str, schema: Schema, required: bool) -> Schema:
-    schema = dict(schema)
+    schema = dict(of_text(schema))
     made: Schema = {"name": name, "in": location}
     if required:
         made["required"] = True
@@ -197,8 +197,11 @@ def _form_body(forms: list[Field], schemas: Schemas) -> Schema:
     for field_ in forms:
         if field_.members is not None:
             more, needed = schemas.properties(field_)
-            properties.update(more)
-            wanted += [name for name in more if name in needed and field_.is_required]
+            here = [name for name in more if name in needed and field_.is_required]
+            properties.update(
+                (name, _in_form(schema, name in here)) for name, schema in more.items()
+            )
+            wanted += here
             continue
         if field_.location == "file":
             properties[field_.alias] = _schema_of_file(field_)
@@ -206,19 +209,28 @@ def _form_body(forms: list[Field], schemas: Schemas) -> Schema:
             if kinds:
                 encoding[field_.alias] = {"contentType": ", ".join(kinds)}
         else:
-            properties[field_.alias] = _with_default(field_, schemas.of(field_))
+            schema = _with_default(field_, schemas.of(field_))
+            properties[field_.alias] = _in_form(schema, field_.is_required)
         if field_.is_required:
             wanted.append(field_.alias)
-    schema: Schema = {"type": "object", "properties": properties}
+    whole: Schema = {"type": "object", "properties": properties}
     if wanted:
-        schema["required"] = wanted
-    made: Schema = {"schema": schema}
+        whole["required"] = wanted
+    made: Schema = {"schema": whole}
     if encoding:
         made["encoding"] = encoding
     has_files = any(field_.location == "file" for field_ in forms)
     # Forms without files come either way.
     kinds = (_MULTIPART,) if has_files else (_FORM, _MULTIPART)
     return {"required": bool(wanted), "content": {kind: dict(made) for kind in kinds}}
+
+
+def _in_form(schema: Schema, required: bool) -> Schema:
+    """The schema of a form's field: one that is empty counts as not there."""
+    schema = of_text(schema)
+    if required and schema.get("type") == "string" and "enum" not in schema:
+        schema = {"minLength": 1, **schema}
+    return schema
 
 
 def _schema_of_file(field_: Field) -> Schema:

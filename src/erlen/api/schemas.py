@@ -198,3 +198,15 @@ def narrowed(schema: Schema, by: Schema) -> Schema:
         if name in by and name in schema:
             merged[name] = choose(by[name], schema[name])
     return merged
+
+
+def of_text(schema: Schema) -> Schema:
+    """A schema without null, which no text in a URL, a header or a form stands for."""
+    options = schema.get("anyOf")
+    if not options or {"type": "null"} not in options:
+        return schema
+    made = {key: value for key, value in schema.items() if key != "anyOf"}
+    if made.get("default", ...) is None:
+        del made["default"]
+    rest = [each for each in options if each != {"type": "null"}]
+    return {**rest[0], **made} if len(rest) == 1 else {**made, "anyOf": rest}
