@@ -62,7 +62,7 @@ def complaints(checker: list[str], files: list[Path], folder: Path) -> str:
 
 
 def test_programs_that_use_erlen_pass(checker: list[str], tmp_path: Path) -> None:
-    assert len(PROGRAMS) == 5
+    assert len(PROGRAMS) == 6
     assert complaints(checker, PROGRAMS, tmp_path) == ""
 
 
@@ -75,6 +75,19 @@ def test_flasks_own_programs_pass_on_erlen(checker: list[str], tmp_path: Path) -
         files[-1].write_text(program.read_text().replace("from flask", "from erlen"))
     assert len(files) == 3
     assert complaints(checker, files, tmp_path) == ""
+
+
+SEEDED = HERE / "type_check" / "mistakes" / "calls.py"
+
+
+def test_each_mistake_between_views_and_calls_of_them_is_found(
+    checker: list[str], tmp_path: Path
+) -> None:
+    lines = enumerate(SEEDED.read_text("utf-8").splitlines(), 1)
+    seeded = {number for number, line in lines if "  # E: " in line}
+    assert len(seeded) == 47
+    found = complaints(checker, [SEEDED], tmp_path)
+    assert {int(line) for line in re.findall(r"calls\.py:(\d+)\b.*\berror\b", found)} == seeded
 
 
 MISTAKES = [
