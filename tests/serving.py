@@ -20,12 +20,12 @@ HERE = Path(__file__).parent
 #: Seconds that a server may take to end: more than the 30 after which it kills its own workers.
 PATIENCE = 35
 
+_SERVE = ["erlen", "serve", "{app}", "--bind", "{bind}", "--workers", "{workers}"]
+
 #: The package that each server needs, and its command line after ``python -m``.
 COMMANDS: dict[str, tuple[str, list[str]]] = {
-    "granian": (
-        "granian",
-        ["erlen", "serve", "{app}", "--bind", "{bind}", "--workers", "{workers}"],
-    ),
+    "granian": ("granian", [*_SERVE, "--interface", "wsgi"]),
+    "granian-serving-asgi": ("granian", [*_SERVE, "--interface", "asgi"]),
     "gunicorn-sync": ("gunicorn", ["gunicorn", "{app}", "-b", "{bind}", "-w", "{workers}"]),
     "gunicorn-gthread": (
         "gunicorn",
@@ -85,7 +85,9 @@ class Server:
         self.unix = unix
         self.port = 0 if unix else free_port()
         bind = f"unix:{unix}" if unix else f"127.0.0.1:{self.port}"
-        filled = (part.format(app=app, bind=bind, workers=workers, port=self.port) for part in command)
+        filled = (
+            part.format(app=app, bind=bind, workers=workers, port=self.port) for part in command
+        )
         module, *args = filter(None, filled)
         self.start([sys.executable, "-m", module, *args, *options], cwd, env, wait=wait)
 

@@ -84,19 +84,7 @@ def check(server: Server, over_asgi: bool) -> None:
 def test_application_lives_as_long_as_the_server(kind: str, tmp_path: Path) -> None:
     (tmp_path / "living.py").write_text(APP)
     with running(kind, app="living:app", cwd=tmp_path) as server:
-        # `erlen serve` chooses ASGI.
-        check(server, over_asgi=kind in (*ASGI_SERVERS, "granian"))
-        server.terminate()
-        lines = server.output().splitlines()
-    said = [line for line in lines if line in {"started", "worked", "mounted ended", "ended"}]
-    assert said == ["started", "worked", "worked", "mounted ended", "ended"]
-
-
-def test_erlen_serve_over_wsgi_is_no_exception(tmp_path: Path) -> None:
-    (tmp_path / "living.py").write_text(APP)
-    options = ("--interface", "wsgi")
-    with running("granian", app="living:app", cwd=tmp_path, options=options) as server:
-        check(server, over_asgi=False)
+        check(server, over_asgi=kind in (*ASGI_SERVERS, "granian-serving-asgi"))
         server.terminate()
         lines = server.output().splitlines()
     said = [line for line in lines if line in {"started", "worked", "mounted ended", "ended"}]
