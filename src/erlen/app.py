@@ -20,6 +20,7 @@ from . import json as _json
 from .config import Config, ConfigAttribute
 from .ctx import _AppCtxGlobals
 from .engine.compile import WATCHED, stages_of
+from .engine.names import keep_names
 from .engine.registry import HookDict, ViewDict
 from .errors import SetupError
 from .globals import g, request
@@ -410,6 +411,7 @@ class Erlen(Templates, Serving, Stages):
         """
         if endpoint is None:
             endpoint = _endpoint_from_view_func(t.cast("ft.RouteCallable", view_func))
+        keep_names(view_func)
         methods = options.pop("methods", None)
         if methods is None:
             methods = getattr(view_func, "methods", None) or ("GET",)

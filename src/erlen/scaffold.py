@@ -7,14 +7,12 @@ Flask, "API: Application Object, Blueprint Objects".
 from __future__ import annotations
 
 import os
-import sys
 import typing as t
 from collections import defaultdict
 from functools import partial, wraps
 
 from werkzeug.exceptions import HTTPException, default_exceptions
 
-from .engine.names import keep_names
 from .helpers import _endpoint_from_view_func
 from .paths import find_package, get_root_path
 from .wrappers import lazy
@@ -280,7 +278,6 @@ class Scaffold:
         named = options.pop("endpoint", None)
 
         def register(view: T_route) -> T_route:
-            keep_names(view, sys._getframe(1))
             self.add_url_rule(rule, named, view, **options)
             return view
 

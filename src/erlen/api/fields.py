@@ -117,7 +117,7 @@ class Operation:
     @property
     def is_trivial(self) -> bool:
         """Whether there is nothing to bind, and nothing to answer by type."""
-        return not (self.binds or self.is_answer_typed)
+        return not (self.binds or self.is_answer_typed or self.options.get("status"))
 
     @property
     def binds(self) -> bool:

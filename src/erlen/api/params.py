@@ -136,6 +136,10 @@ def Security(
     return Dependency(provide, cached, tuple(scopes))
 
 
+# Annotations that are texts name these before anybody calls them.
+Depends.__erlen_param__ = Security.__erlen_param__ = True  # type: ignore[attr-defined]
+
+
 class SecurityScopes:
     """What a dependency gets that asks for it by this type: the scopes that its users need."""
 

@@ -179,7 +179,7 @@ class HTTPBasic(SecurityScheme):
         scheme, credentials = _authorization(request)
         if scheme != "basic" or not credentials:
             self._refuse()
-        return None
+            return None
         try:
             text = b64decode(credentials, validate=True).decode()
         except (ValueError, binascii.Error):

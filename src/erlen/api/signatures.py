@@ -16,7 +16,7 @@ from pydantic_core import SchemaError
 from werkzeug.datastructures import FileStorage
 from werkzeug.wrappers import Request as BaseRequest
 
-from ..engine.names import NAMES
+from ..engine.names import NAMES, innermost
 from ..errors import SetupError
 from ..paths import find_source
 from . import structs
@@ -125,11 +125,13 @@ class Reader:
         if annotation is MISSING or annotation is None:
             return annotation
         holder = type("Holder", (), {"__annotations__": {"it": annotation}})
-        inner: t.Any = _innermost(self.function)
+        inner: t.Any = innermost(self.function)
         space = {**vars(builtins), **getattr(inner, "__globals__", {})}
-        if is_class(inner, object) or not hasattr(inner, "__globals__"):
+        if not hasattr(inner, "__globals__"):
             space.update(vars(sys.modules.get(getattr(inner, "__module__", ""), builtins)))
-        hints = t.get_type_hints(holder, space, self.names, include_extras=True)
+        # All in one: functions within the annotation find their names among the globals.
+        space.update(self.names)
+        hints = t.get_type_hints(holder, space, {}, include_extras=True)
         return hints["it"]
 
     def resolved(self, parameter: inspect.Parameter, annotation: t.Any) -> t.Any:
@@ -256,7 +258,7 @@ class Reader:
         provide = mark.provide
         if provide is None:
             provide = t.get_origin(plain(bare)) or plain(bare)
-            if not isinstance(provide, type) or bare is MISSING:
+            if not isinstance(provide, type) or provide in (MISSING, t.Any, object):
                 self.fail(f"the dependency of {name!r} names no function, and its type no class.")
         if not callable(provide):
             self.fail(f"the dependency of {name!r} is {provide!r}, which cannot be called.")
@@ -430,24 +432,9 @@ def signature_of(function: t.Any) -> inspect.Signature:
     return inspect.signature(function)
 
 
-def _innermost(function: t.Any) -> t.Any:
-    """What the annotations of a callable belong to."""
-    while True:
-        inner: t.Any = getattr(function, "__wrapped__", None) or getattr(function, "func", None)
-        if inner is None:
-            inner = getattr(function, "__func__", None)
-        if inner is None and not isinstance(function, type):
-            if not hasattr(function, "__globals__"):
-                inner = getattr(type(function), "__call__", None)  # noqa: B004
-                return function if not hasattr(inner, "__globals__") else inner
-        if inner is None:
-            return function
-        function = inner
-
-
 def _names_around(function: t.Any, owner: type | None) -> dict[str, t.Any]:
     """Names that annotations may use besides the module's: of closures, classes, parameters."""
-    inner = _innermost(function)
+    inner = innermost(function)
     names: dict[str, t.Any] = dict(getattr(inner, NAMES, {}))
     code, cells = getattr(inner, "__code__", None), getattr(inner, "__closure__", None)
     for name, cell in zip(getattr(code, "co_freevars", ()), cells or (), strict=False):

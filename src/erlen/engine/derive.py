@@ -10,10 +10,10 @@ import re
 import typing as t
 from functools import partial
 from importlib import import_module
-from types import FunctionType, ModuleType
+from types import FunctionType, MethodType, ModuleType
 
 from ..errors import MissingExtra
-from .names import NAMES, annotations_of
+from .names import NAMES, annotations_of, innermost
 
 if t.TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
@@ -96,14 +96,14 @@ def functions_of(view: View) -> Iterator[tuple[t.Any, bool]]:
 
 
 def _is_whole(function: t.Any) -> bool:
-    while isinstance(function, partial):
-        function = function.func
+    while isinstance(function, (partial, MethodType)):
+        function = function.func if isinstance(function, partial) else function.__func__
     return isinstance(function, FunctionType) and not hasattr(function, "__wrapped__")
 
 
 def _is_marked(function: t.Any) -> bool:
     """Whether a parameter has a mark, or the answer is of a model's type."""
-    inner = _innermost(function)
+    inner = innermost(function)
     names = {**getattr(inner, "__globals__", {}), **_local_names(inner)}
     annotations = {**annotations_of(inner), **annotations_of(function)}
     for name, annotation in annotations.items():
@@ -135,24 +135,17 @@ def unfilled(function: t.Any, variables: Collection[str]) -> set[str]:
     """The required parameters with a type that no variable of the URL fills."""
     given: set[str] = set()
     skipped = 0
-    while isinstance(function, partial):
-        given |= function.keywords.keys()
-        skipped += len(function.args)
-        function = function.func
+    while isinstance(function, (partial, MethodType)):
+        if isinstance(function, partial):
+            given |= function.keywords.keys()
+            skipped += len(function.args)
+            function = function.func
+        else:
+            skipped += 1
+            function = function.__func__
     typed = annotations_of(function).keys()
     positional = function.__code__.co_varnames[:skipped]
     return (_required(function) & typed) - {*variables, *given, *positional}
-
-
-def _innermost(function: t.Any) -> t.Any:
-    """The plain function behind decorators that note what they wrap; `None` where there is none."""
-    while not isinstance(function, FunctionType) or hasattr(function, "__wrapped__"):
-        inner = getattr(function, "__wrapped__", None) or getattr(function, "func", None)
-        if inner is None:
-            inner = getattr(type(function), "__call__", None)  # noqa: B004
-            return inner if isinstance(inner, FunctionType) else None
-        function = inner
-    return function
 
 
 def _required(function: FunctionType) -> set[str]:
