@@ -269,9 +269,8 @@ def _compile_plan(program: Program, rule: Rule | None) -> Plan:
             plan.on_loop = stepping(view)
         caller = _caller(tuple(converters_of(rule)) if rule else ())
         plan.call, plan.call_on_loop = caller(plan.view), caller(plan.on_loop)
-        plan.cancels = bool(
-            getattr(rule, "cancel_on_disconnect", None) or app.config.get("CANCEL_ON_DISCONNECT")
-        )
+        wish = getattr(rule, "cancel_on_disconnect", None)
+        plan.cancels = bool(app.config.get("CANCEL_ON_DISCONNECT") if wish is None else wish)
     plan.after = flatten("after_request", app.after_request_funcs, outward, True)
     if getattr(rule, "timeout", None) is not None:
         from .deadline import limit_body
