@@ -247,7 +247,11 @@ class Client(_Calls):
         function that is no view; TimeoutError and ConnectionError.
         """
         route, request = self._prepare(view, args, kwargs)
-        return self._read(route, request, self._carrier.send(request))
+        try:
+            response = self._carrier.send(request)
+        finally:
+            request.close()
+        return self._read(route, request, response)
 
     def close(self) -> None:
         """Close the connections."""
@@ -369,7 +373,11 @@ class AsyncClient(_Calls):
     async def call(self, view: Callable[..., t.Any], /, *args: t.Any, **kwargs: t.Any) -> t.Any:
         """`Client.call`, to await."""
         route, request = self._prepare(view, args, kwargs)
-        return self._read(route, request, await self._carrier.send(request))
+        try:
+            response = await self._carrier.send(request)
+        finally:
+            request.close()
+        return self._read(route, request, response)
 
     async def close(self) -> None:
         """Close the connections."""

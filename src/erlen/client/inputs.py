@@ -56,7 +56,7 @@ def _of_model(
             continue
         found = getattr(value, name)
         made_of_it = dumped[name] if name in dumped else to_jsonable_python(found)
-        made[_key_of(name, info)] = _mended(found, made_of_it)
+        made[key_of(name, info)] = _mended(found, made_of_it)
     return made
 
 
@@ -68,12 +68,13 @@ def _of_dataclass(value: t.Any, dumped: dict[str, t.Any]) -> dict[str, t.Any]:
             continue
         found = getattr(value, each.name)
         made_of_it = dumped[each.name] if each.name in dumped else to_jsonable_python(found)
-        key = _key_of(each.name, infos[each.name]) if each.name in infos else each.name
+        key = key_of(each.name, infos[each.name]) if each.name in infos else each.name
         made[key] = _mended(found, made_of_it)
     return made
 
 
-def _key_of(name: str, info: FieldInfo) -> str:
+def key_of(name: str, info: FieldInfo) -> str:
+    """The name under which validation takes a field."""
     alias = info.validation_alias or info.alias
     for each in getattr(alias, "choices", (alias,)):
         if isinstance(each, str):

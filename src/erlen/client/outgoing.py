@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import typing as t
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from io import BytesIO
 from urllib.parse import urlencode
@@ -51,6 +52,11 @@ class Outgoing:
     #: A stream comes with the number of its bytes.
     body: bytes | tuple[t.IO[bytes], int]
     cookies: Pairs
+
+    def close(self) -> None:
+        """Give back what the body is kept in."""
+        if not isinstance(self.body, bytes):
+            self.body[0].close()
 
     def __str__(self) -> str:
         return f"{self.method} {self.url}"
@@ -158,10 +164,10 @@ def _place(parts: _Parts, route: Route, known: Field, value: t.Any) -> None:
     elif known.members is not None:
         _place_members(parts, route, known, value)
     else:
-        pairs = _texts(known.alias, input_of(known.adapter, value))
-        if pairs:
-            getattr(parts, location).extend(pairs)
-        elif known.is_required or known.default != value:
+        made = input_of(known.adapter, value)
+        pairs = _texts(known.alias, made)
+        getattr(parts, location).extend(pairs)
+        if not pairs and not _is_nothing(known.default, made):
             _refuse(route, known, value)
 
 
@@ -183,7 +189,14 @@ def _place_members(parts: _Parts, route: Route, known: Field, value: t.Any) -> N
 def _may_be_absent(info: FieldInfo, value: t.Any) -> bool:
     if info.is_required() or info.default_factory_takes_validated_data:
         return False
-    return bool(info.get_default(call_default_factory=True) == value)
+    return _is_nothing(info.get_default(call_default_factory=True), value)
+
+
+def _is_nothing(default: t.Any, made: t.Any) -> bool:
+    """Whether a default is what texts cannot tell: `None`, or a list of none."""
+    if made is None:
+        return default is None
+    return isinstance(default, Collection) and not isinstance(default, str) and not default
 
 
 def _refuse(route: Route, known: Field, value: t.Any, key: str | None = None) -> t.NoReturn:

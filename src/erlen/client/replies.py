@@ -6,20 +6,21 @@ import types
 import typing as t
 from collections.abc import Iterable, Iterator, Mapping
 
-from pydantic import VERSION, ValidationError
 from werkzeug.wrappers import Response as BaseResponse
 
 from ..api.fields import MISSING, Answer
 from ..api.kinds import plain
 from ..api.problems import MEDIA_TYPE
 from .errors import error_of
+from .outputs import restorer_of
 
 if t.TYPE_CHECKING:
+    from collections.abc import Callable
+
     from ..wrappers import Response
     from .routes import Route
 
 _UNIONS = (t.Union, types.UnionType)
-_CAN_GO_BY_NAME = [int(part) for part in VERSION.split(".")[:2]] >= [2, 11]
 
 
 class Reader:
@@ -34,7 +35,8 @@ class Reader:
         #: Statuses that the route names, but not the return type.
         self.said = _said(options)
         self.normal = int(options.get("status") or 200)
-        self.by_name = options.get("by_alias") is False
+        self.by_alias = options.get("by_alias", True)
+        self.restorers: dict[int, Callable[[bytes], bytes] | None] = {}
         parts = [*_parts(route.returned)]
         tuples = [each for each in parts if t.get_origin(each) is tuple]
         #: Whether a caller gets tuples: for type checkers they are members of the union.
@@ -78,12 +80,13 @@ class Reader:
     def _validated(self, call: str, response: Response, answer: Answer) -> t.Any:
         if answer.adapter is None:
             return None
-        options: dict[str, t.Any] = {}
-        if self.by_name and _CAN_GO_BY_NAME:
-            options = {"by_alias": True, "by_name": True}
+        data = response.get_data()
+        if answer.status not in self.restorers:
+            self.restorers[answer.status] = restorer_of(answer.type, by_alias=self.by_alias)
+        restore = self.restorers[answer.status]
         try:
-            return answer.adapter.validate_json(response.get_data(), **options)
-        except ValidationError as error:
+            return answer.adapter.validate_json(data if restore is None else restore(data))
+        except ValueError as error:
             message = f"its body is not what {_name(answer.type)} is read from ({error})"
             raise error_of(call, response, message) from error
 
