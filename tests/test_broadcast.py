@@ -148,12 +148,23 @@ async def test_waiting_for_a_message_may_be_given_up(group_app: Erlen) -> None:
 
 
 @run_async
+async def test_many_messages_at_once_overrun_nobody_who_listens(group_app: Erlen) -> None:
+    async with closing(group_app) as groups, groups["a"].subscribe(size=16) as messages:
+        heard = asyncio.ensure_future(take(messages, 1000))
+        await asyncio.sleep(0)
+        for number in range(500):
+            await groups["a"].send(str(number))
+        await asyncio.to_thread(lambda: [groups["a"].publish(str(n)) for n in range(500, 1000)])
+        assert await heard == [str(number) for number in range(1000)]
+
+
+@run_async
 async def test_a_slow_subscriber_is_ended(app: Erlen) -> None:
     async with app.groups["a"].subscribe(size=3) as messages:
         for number in range(5):
             await app.groups["a"].send(str(number))
         for _ in range(2):
-            with pytest.raises(SlowSubscriber, match="'a' let more than 3 messages wait"):
+            with pytest.raises(SlowSubscriber, match="'a' let more than 3 messages"):
                 await messages.__anext__()
 
 
@@ -165,6 +176,23 @@ async def test_a_slow_subscriber_may_have_the_oldest_dropped(app: Erlen) -> None
             await app.groups["a"].send(str(number))
         assert messages.dropped == 2
         assert await take(messages, 3) == ["2", "3", "4"]
+
+
+@run_async
+async def test_few_messages_may_be_too_many_bytes(app: Erlen) -> None:
+    large = "x" * 6_000_000
+    async with app.groups["a"].subscribe(overflow="drop") as messages:
+        for number in range(4):
+            await app.groups["a"].send(f"{number}{large}")
+        assert messages.dropped == 2
+        assert [text[0] for text in await take(messages, 2)] == ["2", "3"]
+        await app.groups["a"].send(large * 4)
+        assert await take(messages, 1) == [large * 4]
+    async with app.groups["a"].subscribe() as messages:
+        for _ in range(3):
+            await app.groups["a"].send(large)
+        with pytest.raises(SlowSubscriber):
+            await messages.__anext__()
 
 
 # Sockets

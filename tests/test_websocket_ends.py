@@ -16,7 +16,7 @@ import pytest
 from greenlet import greenlet
 from sockets import Client, connected, run_async
 
-from erlen import Erlen, Websocket, WebsocketDisconnected, g, request, websocket
+from erlen import BlockingWebsocket, Erlen, Websocket, WebsocketDisconnected, g, request, websocket
 
 pytestmark = pytest.mark.timeout(30)
 
@@ -482,6 +482,108 @@ async def test_a_task_that_a_view_leaves_behind_ends_with_it(app: Erlen) -> None
         await client.end()
     await asyncio.wait(tasks)
     assert all(task.cancelled() for task in tasks)
+
+
+@pytest.mark.parametrize("cancels", [True, False])
+@run_async
+async def test_closing_in_another_task_ends_who_waits_for_a_message(
+    app: Erlen, cancels: bool
+) -> None:
+    note = Note()
+
+    @app.websocket("/", cancel_on_disconnect=cancels)
+    async def view(socket: Websocket) -> None:
+        async def close() -> None:
+            await note.until("reads")
+            await asyncio.sleep(0)
+            await socket.close(4000, "enough")
+
+        await socket.accept()
+        closing = asyncio.create_task(close())
+        await note.add("reads")
+        with pytest.raises(WebsocketDisconnected, match="4000 enough"):
+            await socket.receive()
+        await closing
+        await asyncio.sleep(0)
+        await note.add("went on")
+
+    async with connected(app) as client:
+        await client.end()
+        if sys.version_info >= (3, 11):
+            assert client.task.cancelling() == 0
+    assert note.steps == ["reads", "went on"]
+    assert client.close == (4000, "enough")
+
+
+@run_async
+async def test_closing_ends_the_readers_in_other_tasks_too(app: Erlen) -> None:
+    note = Note()
+
+    @app.websocket("/")
+    async def view(socket: Websocket) -> None:
+        async def read() -> None:
+            async with catching(note):
+                await socket.receive()
+
+        await socket.accept()
+        readers = [asyncio.create_task(read()) for _ in range(3)]
+        await asyncio.sleep(0.001)
+        await socket.close()
+        await asyncio.gather(*readers, return_exceptions=True)
+
+    async with connected(app) as client:
+        await client.end()
+    assert note.steps == ["WebsocketDisconnected"] * 3
+
+
+@pytest.mark.skipif(sys.version_info < (3, 11), reason="cannot tell who cancelled")
+@run_async
+async def test_who_is_cancelled_by_others_too_is_cancelled(app: Erlen) -> None:
+    note = Note()
+
+    @app.websocket("/")
+    async def view(socket: Websocket) -> None:
+        async def read() -> None:
+            async with catching(note):
+                await socket.receive()
+
+        await socket.accept()
+        reader = asyncio.create_task(read())
+        await asyncio.sleep(0)
+        closing = asyncio.create_task(socket.close())
+        asyncio.get_running_loop().call_soon(reader.cancel)
+        await asyncio.wait([reader, closing])
+
+    async with connected(app) as client:
+        await client.end()
+    assert note.steps in (["CancelledError"], ["WebsocketDisconnected"])
+    assert client.close == (1000, "")
+
+
+@run_async
+async def test_a_plain_view_ends_when_its_connection_is_cancelled(app: Erlen) -> None:
+    ended: asyncio.Queue[str] = asyncio.Queue()
+    loop = asyncio.get_running_loop()
+
+    @app.websocket("/")
+    def view(socket: BlockingWebsocket) -> None:
+        try:
+            socket.send("here")
+            socket.receive()
+        except BaseException as error:
+            loop.call_soon_threadsafe(ended.put_nowait, type(error).__name__)
+            raise
+
+    client = Client(app)
+    client.start()
+    assert await client.receive() == "here"
+    client.task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await client.task
+    how = await asyncio.wait_for(ended.get(), 10)
+    assert how in ("CancelledError", "WebsocketDisconnected")
+    while asyncio.all_tasks() != {asyncio.current_task()}:
+        await asyncio.sleep(0)
 
 
 # Nothing is left behind

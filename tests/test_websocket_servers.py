@@ -205,3 +205,24 @@ def test_pings_are_answered_by_the_server(server: Server) -> None:
     with connect(server, "/receives/ping") as connection:
         connection.recv(timeout=10)
         assert connection.ping("x").wait(10)
+
+
+def test_a_client_that_reads_nothing_is_closed_and_holds_nobody_up(server: Server) -> None:
+    with server.connect() as silent, connect(server, "/chat/slow", max_size=None) as other:
+        silent.sendall(
+            b"GET /chat/slow HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\n"
+            b"Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+            b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+        )
+        assert other.recv(timeout=10) == "joined"
+        while b"joined" not in silent.recv(65536):
+            pass
+        message = "x" * 100_000
+        for _ in range(400):
+            other.send(message)
+            assert other.recv(timeout=20) == message
+        # What was on its way already comes first.
+        received = b""
+        while not received.endswith(b"too slow"):
+            received = (received + silent.recv(1_000_000))[-100:]
+    assert received.endswith(struct.pack("!H", 1013) + b"too slow")

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
+import time
 import typing as t
+import weakref
 
+from ..engine import bridge
 from ..errors import ErlenError, SetupError
 from .membership import Membership
 from .subscription import Overflow, SlowSubscriber, Subscription
@@ -18,6 +22,10 @@ __all__ = ["BroadcastError", "Group", "Groups", "Hub", "SlowSubscriber", "Subscr
 QUEUE_SIZE = 256
 #: Before the names of groups where they are channels of a server that others use too.
 PREFIX = "erlen:"
+
+# Turns of the loop, and seconds for a thread, that who sends leaves to those who listen slower.
+_TURNS = 10
+_PAUSE = 0.001
 
 Message: t.TypeAlias = "str | bytes"
 
@@ -82,10 +90,23 @@ class Members:
         with self._lock:
             return tuple(self._groups.get(name, ()))
 
-    def deliver(self, name: str, message: Message) -> None:
-        """Put a message in the queues of a group."""
-        for subscription in self.of(name):
+    def deliver(self, name: str, message: Message) -> bool:
+        """Put a message in the queues of a group; whether one of them is crowded now."""
+        members = self.of(name)
+        for subscription in members:
             subscription.take(message)
+        return any(subscription.is_crowded for subscription in members)
+
+    async def deliver_kindly(self, name: str, message: Message) -> None:
+        """The same, with a pause where it is crowded.
+
+        Who sends and sends without ever waiting would leave nobody else a turn to listen.
+        """
+        if self.deliver(name, message):
+            for _ in range(_TURNS):
+                await asyncio.sleep(0)
+                if not any(subscription.is_crowded for subscription in self.of(name)):
+                    return
 
 
 class MemoryHub:
@@ -101,10 +122,13 @@ class MemoryHub:
         self.members.discard(subscription)
 
     async def send(self, name: str, message: Message) -> None:
-        self.members.deliver(name, message)
+        await self.members.deliver_kindly(name, message)
 
     def publish(self, name: str, message: Message) -> None:
-        self.members.deliver(name, message)
+        if bridge.is_in_greenlet():
+            bridge.await_(self.send(name, message))
+        elif self.members.deliver(name, message) and asyncio._get_running_loop() is None:
+            time.sleep(_PAUSE)
 
     def count(self, name: str) -> int:
         return len(self.members.of(name))
@@ -117,9 +141,16 @@ class Groups:
     """All groups of an application, made when they are asked for: `app.groups["chat"]`."""
 
     def __init__(self, app: t.Any) -> None:
-        self._config = app.config
-        self._json = app.json
+        self._app = weakref.ref(app)
         self._hub: Hub | None = None
+
+    @property
+    def app(self) -> t.Any:
+        """The application, whose JSON provider and configuration count."""
+        app = self._app()
+        if app is None:
+            raise RuntimeError("The application of these groups is gone.")
+        return app
 
     def __getitem__(self, name: str) -> Group:
         if not isinstance(name, str) or not name:
@@ -129,7 +160,7 @@ class Groups:
     def _current_hub(self) -> Hub:
         """The hub, made at its first use: the configuration may come after the application."""
         if self._hub is None:
-            self._hub = self._make_hub(self._config.get("BROADCAST_URL"))
+            self._hub = self._make_hub(self.app.config.get("BROADCAST_URL"))
         return self._hub
 
     def _make_hub(self, url: str | None) -> Hub:
@@ -142,7 +173,7 @@ class Groups:
             )
         from .redis import RedisHub
 
-        return RedisHub(url, self._config.get("BROADCAST_PREFIX", PREFIX))
+        return RedisHub(url, self.app.config.get("BROADCAST_PREFIX", PREFIX))
 
     async def aclose(self) -> None:
         """Close the connections of this process; they are opened again when needed."""
@@ -166,7 +197,7 @@ class Group:
     def _size(self, given: int | None) -> int:
         if given is not None:
             return given
-        return int(self._groups._config.get("BROADCAST_QUEUE_SIZE", QUEUE_SIZE))
+        return int(self._groups.app.config.get("BROADCAST_QUEUE_SIZE", QUEUE_SIZE))
 
     @property
     def listeners(self) -> int:
@@ -207,7 +238,7 @@ class Group:
         self.publish(self._json_text(args, kwargs))
 
     def _json_text(self, args: tuple[t.Any, ...], kwargs: dict[str, t.Any]) -> str:
-        provider = self._groups._json
+        provider = self._groups.app.json
         return t.cast("str", provider.dumps(provider._prepare_response_obj(args, kwargs)))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import typing as t
 
 from werkzeug.local import LocalProxy
@@ -14,6 +15,10 @@ from .subscription import Overflow, Subscription
 if t.TYPE_CHECKING:
     from ..websockets import BlockingWebsocket, Websocket
     from .groups import Group
+
+
+#: Seconds for the last words to a client that does not listen.
+_PATIENCE = 10.0
 
 
 class Membership(Subscription):
@@ -31,24 +36,32 @@ class Membership(Subscription):
         if isinstance(given, LocalProxy):
             given = given._get_current_object()
         self.socket: Websocket = getattr(given, "_socket", given)
-        self._pump: asyncio.Task[None] | None = None
+        self._is_leaving = False
+        self._is_closing = False
 
     async def __aenter__(self) -> Membership:
         await self.socket.accept()
-        await super().__aenter__()
         self._loop = asyncio.get_running_loop()
         self._pump = self._loop.create_task(self._send_all())
+        try:
+            await super().__aenter__()
+        except BaseException:
+            self._pump.cancel()
+            await asyncio.wait([self._pump])
+            raise
         return self
 
     async def __aexit__(self, *error: object) -> None:
-        pump, self._pump = self._pump, None
+        self._is_leaving = True
+        pump = self._pump
         try:
             await super().__aexit__(*error)
-        finally:
-            if pump is not None:
-                pump.cancel()
+            if self._is_closing:
                 await asyncio.wait([pump])
-                _check(pump)
+        finally:
+            pump.cancel()
+            await asyncio.wait([pump])
+        _check(pump)
 
     def __enter__(self) -> Membership:
         return await_(self.__aenter__())
@@ -64,9 +77,11 @@ class Membership(Subscription):
         except WebsocketDisconnected:
             pass  # the view hears of that itself
         except asyncio.CancelledError:
-            if self._pump is None or not self.has_overflown:
+            if not self._is_closing:
                 raise
-            await self.socket.close(1013, "too slow")
+            # Nor is the close waited for without end; the server drops the connection then.
+            with contextlib.suppress(asyncio.TimeoutError):
+                await asyncio.wait_for(self.socket.close(1013, "too slow"), _PATIENCE)
 
     def _end(self) -> None:
         # The sending is what takes so long: it is not waited for.
@@ -76,7 +91,8 @@ class Membership(Subscription):
             self._loop.call_soon_threadsafe(self._break_off)
 
     def _break_off(self) -> None:
-        if self._pump is not None:
+        if not self._is_leaving:
+            self._is_closing = True
             self._pump.cancel()
 
 

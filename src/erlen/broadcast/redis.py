@@ -249,17 +249,17 @@ class _End:
             while True:
                 message = await line.get_message(timeout=_QUIET)
                 if message is not None:
-                    self._take(message)
+                    await self._take(message)
         finally:
             self._line = None
             await line.aclose()
 
-    def _take(self, message: dict[str, t.Any]) -> None:
+    async def _take(self, message: dict[str, t.Any]) -> None:
         kind, channel = message["type"], message["channel"]
         name = channel.decode()[len(self._prefix) :] if channel else ""
         if kind == "message":
             try:
-                self.members.deliver(name, _unpacked(message["data"]))
+                await self.members.deliver_kindly(name, _unpacked(message["data"]))
             except ValueError as error:
                 log.warning("A message to the group %r is not understood: %s", name, error)
         elif kind == "subscribe" and self.members.of(name):

@@ -15,8 +15,12 @@ if t.TYPE_CHECKING:
 Overflow: t.TypeAlias = t.Literal["end", "drop"]
 
 
+#: Bytes (of text: characters) that may wait, whatever their number; one message always may.
+MOST_BYTES = 16 * 1024 * 1024
+
+
 class SlowSubscriber(ErlenError):
-    """More messages wait for a subscriber than may (`BROADCAST_QUEUE_SIZE`): it is ended."""
+    """More waits for a subscriber than may (`BROADCAST_QUEUE_SIZE`): it is ended."""
 
 
 class Subscription:
@@ -39,6 +43,7 @@ class Subscription:
         self.dropped = 0
         self.has_overflown = False
         self._messages: deque[str | bytes] = deque()
+        self._bytes = 0
         # Those who publish may be in other threads than who listens.
         self._lock = threading.Lock()
         self._waiter: asyncio.Future[None] | None = None
@@ -59,35 +64,50 @@ class Subscription:
                 if self.has_overflown:
                     raise SlowSubscriber(
                         f"A subscriber of the group {self.group.name!r} let more than {self.size}"
-                        " messages wait."
+                        f" messages or {MOST_BYTES} bytes wait."
                     )
                 if self._messages:
-                    return self._messages.popleft()
+                    return self._fetch()
                 waiter = self._waiter = asyncio.get_running_loop().create_future()
             try:
                 await waiter
             finally:
                 self._waiter = None
 
+    @property
+    def is_crowded(self) -> bool:
+        """Whether the queue is more than half full: who sends should pause."""
+        return 2 * len(self._messages) > self.size
+
     def take(self, message: str | bytes) -> None:
         """Put a message in the queue; from any thread."""
         with self._lock:
             if self.has_overflown:
                 return
-            if len(self._messages) >= self.size:
+            while self._is_full(len(message)) and not self.has_overflown:
                 if self.overflow == "end":
                     self.has_overflown = True
                     self._messages.clear()
                 else:
                     self.dropped += 1
-                    self._messages.popleft()
+                    self._fetch()
             if not self.has_overflown:
                 self._messages.append(message)
+                self._bytes += len(message)
             waiter = self._waiter
         if waiter is not None:
             _wake(waiter)
         if self.has_overflown:
             self._end()
+
+    def _is_full(self, more: int) -> bool:
+        waiting = len(self._messages)
+        return waiting >= self.size or (waiting > 0 and self._bytes + more > MOST_BYTES)
+
+    def _fetch(self) -> str | bytes:
+        message = self._messages.popleft()
+        self._bytes -= len(message)
+        return message
 
     def _end(self) -> None:
         """Called once, when too many messages wait; from any thread."""

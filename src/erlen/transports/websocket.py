@@ -7,10 +7,12 @@ Source: ASGI, "WebSocket".
 
 from __future__ import annotations
 
+import asyncio
 import io
 import sys
 import typing as t
 from contextvars import copy_context
+from functools import partial
 
 from werkzeug.exceptions import Forbidden, HTTPException, InternalServerError, ServiceUnavailable
 
@@ -62,6 +64,9 @@ async def websocket_app(app: t.Any, scope: Scope, receive: Receive, send: Send) 
             await socket._serve(life.run, plan.cancels)
         else:
             await _run_on_thread(life)
+    except BaseException:
+        socket._abandon()
+        raise
     finally:
         await socket._end()
     await _finish(socket, life)
@@ -100,10 +105,18 @@ async def _run_on_thread(life: _Life) -> None:
         life.answer_at_once(ServiceUnavailable())
         return
     threads.taken += 1
-    try:
-        await threads.submit(copy_context().run, life.run)
-    finally:
-        threads.taken -= 1
+    call = threads.submit(copy_context().run, life.run)
+    call.add_done_callback(partial(_give_back, threads))
+    # A call that runs cannot be cancelled. Where this task is, the view hears that its socket is
+    # closed, and ends by itself.
+    await asyncio.wait([call])
+    call.result()
+
+
+def _give_back(threads: SocketThreads, call: asyncio.Future[None]) -> None:
+    threads.taken -= 1
+    if not call.cancelled():
+        call.exception()  # asked for, though perhaps nobody waits any more
 
 
 class _Life:

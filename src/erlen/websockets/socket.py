@@ -29,6 +29,8 @@ _MOST_AHEAD = 16
 _MOST_BYTES_AHEAD = 65536
 # After so many messages without a pause the other tasks of the loop get a turn.
 _TURN = 32
+# Turns of the loop in which a task that was cancelled has left the server's `receive`.
+_TURNS_TO_END = 5
 
 # States of the connection.
 _CONNECTING, _OPEN, _CLOSED = range(3)
@@ -75,8 +77,9 @@ class Websocket(Handshake):
         self._main = _ELSEWHERE
         #: Whether the view was cancelled because the client left.
         self._has_cancelled = False
-        #: Whether a task waits in the server's `receive`, for itself.
-        self._is_receiving = False
+        #: The task that waits in the server's `receive`, for itself.
+        self._receiver: asyncio.Task[t.Any] | None = None
+        self._is_interrupted = False
         self._reader: asyncio.Task[None] | None = None
         self._ahead: deque[str | bytes] = deque()
         self._bytes_ahead = 0
@@ -103,6 +106,7 @@ class Websocket(Handshake):
         if subprotocol is not None:
             check_subprotocol(subprotocol, self.requested_subprotocols)
         self._opening = asyncio.get_running_loop().create_future()
+        is_given = False
         try:
             pairs = encoded(headers) if headers else []
             if self._more_headers is not None:
@@ -110,18 +114,21 @@ class Websocket(Handshake):
             message: Message = {"type": "websocket.accept", "subprotocol": subprotocol}
             message["headers"] = pairs
             self._warn_of_loss({name.decode() for name, _ in pairs})
+            is_given = True
             await self._give(message)
-            if self._state == _CONNECTING:
-                self._state = _OPEN
         finally:
+            # Also where the waiting was cancelled: the server has the message.
+            if is_given and self._state == _CONNECTING:
+                self._state = _OPEN
             opening, self._opening = self._opening, None
             opening.set_result(None)
 
     async def close(self, code: int = 1000, reason: str = "") -> None:
         """Close the connection, or refuse it where it is not accepted yet.
 
-        Does nothing where it is closed already. Raises ValueError for a code that may not be sent
-        (RFC 6455, 7.4) and for a reason of more than 123 bytes.
+        Tasks that wait for a message get `WebsocketDisconnected` at once. Does nothing where it is
+        closed already. Raises ValueError for a code that may not be sent (RFC 6455, 7.4) and for
+        a reason of more than 123 bytes.
         """
         if not (code in _MAY_BE_SENT or 3000 <= code <= 4999):
             raise ValueError(f"{code} is no code with which a WebSocket may be closed.")
@@ -132,6 +139,8 @@ class Websocket(Handshake):
         self._state = _CLOSED
         self.close_code, self.close_reason = code, reason
         self._ahead.clear()
+        # Before the server is told: Granian closes only when nobody receives.
+        await self._stop_receiving()
         message: Message = {"type": "websocket.close", "code": code}
         if reason and self._speaks("2.3"):
             message["reason"] = reason
@@ -139,7 +148,6 @@ class Websocket(Handshake):
             await self._give(message)
         except WebsocketDisconnected:
             pass  # the client was faster
-        self._wake_all()
 
     def _warn_of_loss(self, headers: set[str]) -> None:
         """Say once that the server sends no headers with the answer, if there are any."""
@@ -170,21 +178,24 @@ class Websocket(Handshake):
         if is_own:
             self._main = _USES_SOCKET
         try:
-            while self._is_receiving or self._reader is not None or self._ahead:
+            while self._receiver is not None or self._reader is not None or self._ahead:
                 if self._ahead:
                     return self._fetch()
                 await self._wait_for_turn()
-            self._is_receiving = True
+            self._receiver = self._task if is_own else asyncio.current_task()
             try:
                 event = await self._receive_event()
+            except asyncio.CancelledError:
+                self._raise_if_interrupted()
+                raise
             finally:
-                self._is_receiving = False
+                self._receiver = None
                 if self._waiters:
                     self._wake_one()
         finally:
             if is_own:
                 self._main = _RUNS
-            elif self._main == _ELSEWHERE and not self._is_receiving:
+            elif self._main == _ELSEWHERE:
                 self._read_ahead()
         if event["type"] != "websocket.receive":
             self._note_end(event)
@@ -342,6 +353,34 @@ class Websocket(Handshake):
         code = 1006 if self.close_code is None else self.close_code
         raise WebsocketDisconnected(code, self.close_reason)
 
+    async def _stop_receiving(self) -> None:
+        """Have nobody wait for messages that will not come."""
+        self._wake_all()
+        me = asyncio.current_task()
+        if self._reader is not None and self._reader is not me:
+            self._reader.cancel()
+            await asyncio.wait([self._reader])
+        receiver = self._receiver
+        if receiver is not None and receiver is not me:
+            self._is_interrupted = True
+            receiver.cancel()
+            await self._until_let_go(receiver)
+
+    async def _until_let_go(self, receiver: asyncio.Task[t.Any]) -> None:
+        """Give a task that was cancelled in `receive` the time to leave it."""
+        for _ in range(_TURNS_TO_END):
+            if self._receiver is not receiver:
+                return
+            await asyncio.sleep(0)
+
+    def _raise_if_interrupted(self) -> None:
+        """Who was cancelled by `close`, and by nobody else, hears that the connection is closed."""
+        if self._is_interrupted:
+            self._is_interrupted = False
+            uncancel = getattr(asyncio.current_task(), "uncancel", int)
+            if not uncancel():
+                self._raise_closed()
+
     # Reading ahead
 
     def _read_ahead(self) -> None:
@@ -350,7 +389,7 @@ class Websocket(Handshake):
             self._cancels
             and self._state == _OPEN
             and self._reader is None
-            and not self._is_receiving
+            and self._receiver is None
             and not self._has_enough()
         ):
             self._reader = asyncio.get_running_loop().create_task(self._read())
@@ -455,15 +494,23 @@ class Websocket(Handshake):
             if self._has_cancelled and hasattr(task, "uncancel"):
                 task.uncancel()
 
+    def _abandon(self) -> None:
+        """The server drops the connection: for a plain view that still runs it is closed."""
+        if self._state != _CLOSED:
+            self._state = _CLOSED
+            self.close_code = 1006
+
     async def _end(self) -> None:
         """Leave no task behind: the view has ended, and with it everything that it waited for."""
         for turn in self._waiters:
             turn.cancel()
         self._waiters.clear()
-        reader = self._reader
-        if reader is not None and reader is not asyncio.current_task():
-            reader.cancel()
-            await asyncio.wait([reader])
+        if self._receiver is not None:
+            self._receiver.cancel()
+            await self._until_let_go(self._receiver)
+        if self._reader is not None:
+            self._reader.cancel()
+            await asyncio.wait([self._reader])
 
 
 # RFC 6455, 7.4.1 and the registry of RFC 6455, 11.7.
