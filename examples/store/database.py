@@ -89,7 +89,7 @@ def init_app(app: Erlen) -> None:
     event.listen(engine, "connect", _set_up_connection)
     Table.metadata.create_all(engine)
     app.extensions["store.engine"] = engine
-    app.cli.add_command(fill)
+    app.cli.command("fill")(fill)
 
 
 def _set_up_connection(connection: Any, record: Any) -> None:
@@ -97,7 +97,6 @@ def _set_up_connection(connection: Any, record: Any) -> None:
     connection.execute("PRAGMA foreign_keys = ON")
 
 
-@click.command("fill")
 def fill() -> None:
     """Add the user `ann` with the password `correct horse`, and products of hers."""
     engine: Engine = current_app.extensions["store.engine"]
