@@ -17,8 +17,10 @@ import pytest
 
 pytest.importorskip("pydantic", reason="pydantic is not installed")
 
-import erlen
 import typing_extensions as te
+from pydantic import BaseModel, Field
+
+import erlen
 from erlen import Blueprint, Erlen
 from erlen.api import (
     Cookie,
@@ -34,7 +36,6 @@ from erlen.api import (
     UploadFile,
 )
 from erlen.views import MethodView, View
-from pydantic import BaseModel, Field
 
 T = t.TypeVar("T")
 Ask = t.Callable[..., t.Any]
@@ -107,8 +108,8 @@ VALUES: list[tuple[t.Any, str, t.Any]] = [
     (datetime, "2026-01-02T03:04:05Z", "2026-01-02 03:04:05+00:00"),
     (Colour, "blue", "Colour.blue"),
     (t.Literal["a", "b"], "b", "b"),
-    (t.Optional[int], "5", 5),
-    (t.Union[int, str], "x", "x"),
+    (t.Optional[int], "5", 5),  # noqa: UP045
+    (t.Union[int, str], "x", "x"),  # noqa: UP007
     (int | None, "7", 7),
 ]
 
@@ -186,14 +187,14 @@ BODIES: dict[str, tuple[t.Any, t.Any, t.Any]] = {
     "list": (list[Point], [{"x": 1}], "[Point(x=1, y=0)]"),
     "dict": (dict[str, int], {"a": "1"}, "{'a': 1}"),
     "union": (
-        Annotated[t.Union[Cat, Dog], Field(discriminator="kind")],
+        Annotated[Cat | Dog, Field(discriminator="kind")],
         {"kind": "dog", "loud": True},
         "Dog(kind='dog', loud=True)",
     ),
     "generic": (Box[Point], {"content": {"x": 2}}, "Box[Point](content=Point(x=2, y=0))"),
     "scalar": (Json[int], 5, "5"),
     "marked list": (Json[list[int]], [1, 2], "[1, 2]"),
-    "null": (Json[t.Optional[Point]], None, "None"),
+    "null": (Json[Point | None], None, "None"),
 }
 
 

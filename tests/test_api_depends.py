@@ -12,10 +12,11 @@ import pytest
 
 pytest.importorskip("pydantic", reason="pydantic is not installed")
 
+from pydantic import BaseModel
+
 import erlen
 from erlen import Blueprint, Erlen
 from erlen.api import Depends, Header, Json, Path, Problem, Query
-from pydantic import BaseModel
 
 Ask = t.Callable[..., t.Any]
 
@@ -312,7 +313,9 @@ def test_a_dependency_with_faults_is_not_called_nor_who_needs_it(
         log.append("second")
         return first
 
-    def third(first: Annotated[int, Depends(first)], second: Annotated[int, Depends(second)]) -> int:
+    def third(
+        first: Annotated[int, Depends(first)], second: Annotated[int, Depends(second)]
+    ) -> int:
         log.append("third")
         return first
 

@@ -10,6 +10,8 @@ import pytest
 
 pytest.importorskip("pydantic", reason="pydantic is not installed")
 
+from pydantic import AliasChoices, BaseModel, Field
+
 from erlen import Erlen
 from erlen.api import (
     Cookie,
@@ -26,7 +28,6 @@ from erlen.api import (
     UploadFile,
 )
 from erlen.errors import SetupError
-from pydantic import AliasChoices, BaseModel, Field
 
 
 class Item(BaseModel):

@@ -63,11 +63,12 @@ class Server:
     """A peer's server, running while the block runs."""
 
     def __init__(
-        self, name: str, server: str = "granian", threads: int = 1, **environ: str
+        self, peer: str | Peer, server: str = "granian", threads: int = 1, **environ: str
     ) -> None:
-        self.name = name
+        peer = PEERS[peer] if isinstance(peer, str) else peer
+        self.name = peer.name
         self.port = free_port()
-        self.command = command_of(PEERS[name], self.port, server, threads)
+        self.command = command_of(peer, self.port, server, threads)
         self.environ = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1", **environ}
 
     def __enter__(self) -> Server:

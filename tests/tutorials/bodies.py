@@ -4,8 +4,9 @@ from datetime import datetime, time, timedelta
 from typing import Annotated
 from uuid import UUID
 
-from erlen.api import Cookie, Header, In, Json, Path, Query
 from pydantic import BaseModel, Field, HttpUrl
+
+from erlen.api import Cookie, Header, In, Json, Path, Query
 
 from .harness import apps, ask, fastapi, get, post, put, tutorial
 

@@ -2,9 +2,10 @@
 
 from typing import Annotated
 
+from pydantic import BaseModel
+
 import erlen
 from erlen.api import Depends, Header, Json, Problem, Query
-from pydantic import BaseModel
 
 from .harness import apps, fastapi, get, post, tutorial
 

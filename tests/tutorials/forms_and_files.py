@@ -3,8 +3,9 @@
 from io import BytesIO
 from typing import Annotated
 
-from erlen.api import File, Form, Upload, UploadFile
 from pydantic import BaseModel, Field
+
+from erlen.api import File, Form, Upload, UploadFile
 
 from .harness import apps, fastapi, post, tutorial
 

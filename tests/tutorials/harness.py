@@ -9,10 +9,11 @@ import typing as t
 from dataclasses import dataclass, field
 
 import pytest
+from werkzeug.test import Client
+
 from erlen import Erlen
 from erlen.testing.asgi import Carrier
 from erlen.testing.loops import loop_thread
-from werkzeug.test import Client
 
 fastapi = pytest.importorskip("fastapi", reason="FastAPI is not installed")
 pytest.importorskip("multipart", reason="python-multipart is not installed")
@@ -100,7 +101,9 @@ def send(client: Client, asked: Asked) -> t.Any:
         options["data"] = {
             key: [each() if callable(each) else each for each in value]
             if isinstance(value, list)
-            else value() if callable(value) else value
+            else value()
+            if callable(value)
+            else value
             for key, value in data.items()
         }
     return client.open(asked.path, method=asked.method, **options)

@@ -3,8 +3,9 @@
 from enum import Enum
 from typing import Annotated, Literal
 
-from erlen.api import Path, Query
 from pydantic import AfterValidator, BaseModel, Field
+
+from erlen.api import Path, Query
 
 from .harness import apps, fastapi, get, tutorial
 

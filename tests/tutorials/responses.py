@@ -2,9 +2,10 @@
 
 from typing import Annotated
 
+from pydantic import BaseModel
+
 import erlen
 from erlen.api import Path, Problem, Query, Status, ValidationProblem
-from pydantic import BaseModel
 
 from .harness import apps, fastapi, get, post, tutorial
 
@@ -67,9 +68,7 @@ class Account(UserOut):
     password: str
 
 
-@tutorial(
-    "Response Model - Return Type", post("/users", json={"username": "a", "password": "b"})
-)
+@tutorial("Response Model - Return Type", post("/users", json={"username": "a", "password": "b"}))
 def answer_of_a_base_class():
     ours, theirs = apps()
 

@@ -4,6 +4,8 @@ import time
 from typing import Annotated
 
 import pytest
+from pydantic import BaseModel
+
 from erlen.api import (
     APIKeyCookie,
     APIKeyHeader,
@@ -20,7 +22,6 @@ from erlen.api import (
     Security,
     SecurityScopes,
 )
-from pydantic import BaseModel
 
 from .harness import apps, fastapi, get, post, tutorial
 

@@ -4,8 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from . import harness
-from . import bodies, dependencies, forms_and_files, path_and_query, responses, security  # noqa: F401, I001
+from . import bodies, dependencies, forms_and_files, harness, path_and_query, responses, security  # noqa: F401
 
 TUTORIALS = harness.TUTORIALS
 

@@ -51,14 +51,24 @@ def unpacker() -> Callable[[bytes], t.Any]:
 
 def content_type_of(request: t.Any) -> str:
     """The content type of a request's body as it was sent."""
-    return request.environ.get("CONTENT_TYPE") or ""
+    read = getattr(request, "_content_type", None)  # a class of somebody else's has none
+    return (request.headers.get("Content-Type") if read is None else read()) or ""
 
 
 def wished(request: t.Any) -> str | None:
     """The type of MessagePack that a client would rather have than JSON; `None` for JSON."""
-    accept = request.environ.get("HTTP_ACCEPT")
-    if not accept or "msgpack" not in accept:  # PERF: most say nothing of it
+    if not _names_msgpack(request):
         return None
-    accepted = request.accept_mimetypes
-    best: str | None = accepted.best_match([JSON, *MSGPACK_TYPES])
+    best: str | None = request.accept_mimetypes.best_match([JSON, *MSGPACK_TYPES])
     return None if best == JSON else best
+
+
+def _names_msgpack(request: t.Any) -> bool:
+    """Whether the client says anything of MessagePack. PERF: most do not, and need no environ."""
+    mine = request.__dict__
+    if "environ" in mine or "scope" not in mine:
+        return "msgpack" in request.headers.get("Accept", "")
+    for name, value in mine["scope"]["headers"]:
+        if name == b"accept" and b"msgpack" in value:
+            return True
+    return False

@@ -78,7 +78,9 @@ class Problem(HTTPException):
         self.more_headers = dict(headers or {})
 
     def __reduce__(self) -> tuple[t.Any, ...]:
-        return _again, (self.__class__, self.code, {**self.__dict__})
+        cls = self.__class__
+        named = Problem if cls.__dict__.get(_BY_CODE) else cls
+        return _again, (named, self.code, {**self.__dict__})
 
     def document(self) -> dict[str, t.Any]:
         """The members of the problem."""
@@ -99,13 +101,17 @@ class Problem(HTTPException):
         return [("Content-Type", MEDIA_TYPE), *self.more_headers.items()]
 
 
+#: Attribute of the classes that stand for a status.
+_BY_CODE = "__erlen_by_code__"
+
+
 @cache
 def _class_of(code: int) -> type[Problem]:
     """Problems of a status, which error handlers for the status find."""
     base = default_exceptions.get(code)
     if base is None:
-        return type("Problem", (Problem,), {"code": code})
-    return type("Problem", (Problem, base), {"code": code})
+        return type("Problem", (Problem,), {"code": code, _BY_CODE: True})
+    return type("Problem", (Problem, base), {"code": code, _BY_CODE: True})
 
 
 def _again(cls: type[Problem], code: int, state: dict[str, t.Any]) -> Problem:

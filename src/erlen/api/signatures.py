@@ -304,7 +304,7 @@ class Reader:
                 self.fail(f"the type {error.name!r} of a member of {name!r} is not known.")
         if uploads and location != "file":
             self.fail(f"{name!r} has an 'Upload', which is said of files, not of a {location}.")
-        adapter = self.adapter(name, for_validation(annotation))
+        adapter = self.adapter(name, for_validation(annotation, lax=location != "json"))
         if default is not MISSING and default is not None and location != "file":
             try:
                 adapter.validate_python(default)
@@ -495,8 +495,11 @@ def _is_bare_alias(each: t.Any) -> bool:
     )
 
 
-def for_validation(annotation: t.Any) -> t.Any:
-    """The type as pydantic takes it: without what is of parameters only, and without files."""
+def for_validation(annotation: t.Any, lax: bool = False) -> t.Any:
+    """The type as pydantic takes it: without what is of parameters only, and without files.
+
+    :param lax: whether texts become numbers and the like also where pydantic does not decide
+    """
     if t.get_origin(annotation) is t.Annotated:
         base, *metadata = t.get_args(annotation)
         said: list[t.Any] = []
@@ -505,14 +508,14 @@ def for_validation(annotation: t.Any) -> t.Any:
                 said += [*each.metadata, *_about(each)]
             elif not isinstance(each, Upload):
                 said.append(each)
-        return annotated(for_validation(base), said)
+        return annotated(for_validation(base, lax), said)
     if t.get_origin(annotation) in UNIONS and any(_uploads(e) for e in t.get_args(annotation)):
         return t.Any
     if is_class(annotation, FileStorage):
         return t.Any
     if is_list(annotation) and any(_uploads(each) for each in t.get_args(annotation)):
         return list[t.Any]
-    return structs.adapted(annotation)
+    return structs.adapted(annotation, lax)
 
 
 def _uploads(annotation: t.Any) -> bool:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 import typing as t
 
-from pydantic_core import PydanticCustomError, core_schema
+from pydantic_core import InitErrorDetails, PydanticCustomError, ValidationError, core_schema
 
 from .kinds import UNIONS, annotated, is_struct, plain
 
@@ -22,7 +22,13 @@ _STEP = re.compile(r"\.([^.\[\]]+)|\[(\d+|\.\.\.)\]")
 
 
 class StructSchema:
-    """In `Annotated`: how pydantic validates, writes and describes a Struct."""
+    """In `Annotated`: how pydantic validates, writes and describes a Struct.
+
+    :param lax: whether texts become numbers and the like
+    """
+
+    def __init__(self, lax: bool) -> None:
+        self.lax = lax
 
     def __get_pydantic_core_schema__(self, source: t.Any, handler: t.Any) -> t.Any:
         import msgspec
@@ -31,10 +37,12 @@ class StructSchema:
             if value.__class__ is source:
                 return value
             try:
-                return msgspec.convert(value, source, from_attributes=True)
+                return msgspec.convert(value, source, strict=not self.lax, from_attributes=True)
             except msgspec.ValidationError as error:
-                message = _readable(str(error))
-                raise PydanticCustomError("struct", "{message}", {"message": message}) from None
+                message, place = _told(error)
+                kind = PydanticCustomError("struct", "{message}", {"message": message})
+                fault = InitErrorDetails(type=kind, loc=place, input=value)
+                raise ValidationError.from_exception_data(source.__name__, [fault]) from None
 
         return core_schema.no_info_plain_validator_function(
             validate,
@@ -47,16 +55,16 @@ class StructSchema:
         raise NotImplementedError
 
 
-def adapted(annotation: t.Any) -> t.Any:
+def adapted(annotation: t.Any, lax: bool = False) -> t.Any:
     """A type with its Structs in a form that pydantic takes; a type without any is as it was."""
     if is_struct(annotation):
-        return t.Annotated[annotation, _schema_of(annotation)]
+        return t.Annotated[annotation, _schema_of(annotation, lax)]
     arguments = t.get_args(annotation)
     if not arguments or t.get_origin(annotation) is t.Literal:
         return annotation
     if t.get_origin(annotation) is t.Annotated:
-        return annotated(adapted(arguments[0]), arguments[1:])
-    made = [adapted(each) if not isinstance(each, list) else each for each in arguments]
+        return annotated(adapted(arguments[0], lax), arguments[1:])
+    made = [adapted(each, lax) if not isinstance(each, list) else each for each in arguments]
     if all(new is old for new, old in zip(made, arguments, strict=True)):
         return annotation
     if t.get_origin(annotation) in UNIONS:
@@ -64,7 +72,7 @@ def adapted(annotation: t.Any) -> t.Any:
     return t.get_origin(annotation)[tuple(made)]
 
 
-def _schema_of(struct: t.Any) -> StructSchema:
+def _schema_of(struct: t.Any, lax: bool) -> StructSchema:
     import msgspec
 
     class Schema(StructSchema):
@@ -72,7 +80,7 @@ def _schema_of(struct: t.Any) -> StructSchema:
             (reference,), components = msgspec.json.schema_components([struct])
             return _inlined(reference, components, ())
 
-    return Schema()
+    return Schema(lax)
 
 
 def _inlined(schema: t.Any, components: dict[str, t.Any], within: tuple[str, ...]) -> t.Any:
@@ -131,15 +139,17 @@ def faults_of_struct(error: Exception) -> list[Fault] | str:
 
     if not isinstance(error, msgspec.ValidationError):
         return str(error)
+    message, place = _told(error)
+    return [{"location": ["json", *place], "message": message, "type": "struct"}]
+
+
+def _told(error: Exception) -> tuple[str, tuple[str | int, ...]]:
+    """What is wrong, and where."""
     text = str(error)
+    place: list[str | int] = []
     found = _PATH.fullmatch(text)
-    location: list[str | int] = ["json"]
     if found is not None:
         text = found[1]
         for name, index in _STEP.findall(found[2]):
-            location.append(int(index) if index.isdigit() else name or index)
-    return [{"location": location, "message": _readable(text), "type": "struct"}]
-
-
-def _readable(text: str) -> str:
-    return text.replace("`", "'")
+            place.append(int(index) if index.isdigit() else name or index)
+    return text.replace("`", "'"), tuple(place)
