@@ -22,6 +22,7 @@ from ..state import NOTHING, current
 from ..wrappers.scope import EXTRA, PROXY_FIX, BodyStream, Inbox, environ_of, path_in_app
 from .answer import Answer, DirectAnswer
 from .mount import serve_start
+from .presence import Presence
 from .wsgi import MOST_HOSTS, serve_directly, wsgi_app
 
 if t.TYPE_CHECKING:
@@ -34,8 +35,6 @@ if t.TYPE_CHECKING:
 
 #: The environ's key of the seconds for which a request waited for a worker thread.
 QUEUE_TIME = "erlen.queue_time"
-#: Seconds that a request takes before it is watched whether its client has left.
-_WATCH_AFTER = 0.05
 #: After so many pieces of an asynchronous body the loop's other tasks get a turn: neither the body
 #: nor the server need ever make it wait.
 _TURN = 16
@@ -197,21 +196,16 @@ def _plan_of(program: Program, scope: Scope, environ: WSGIEnvironment) -> Plan |
     return app._plan_for_rule(program, rule)  # type: ignore[no-any-return]
 
 
-class Exchange:
+class Exchange(Presence):
     """One request and its response: what is received and sent, and whether the client is there."""
 
-    __slots__ = ("_is_watched", "_task", "_timer", "_watcher", "environ", "inbox", "send")
+    __slots__ = ("environ", "send")
 
     def __init__(self, inbox: Inbox, send: Send) -> None:
-        self.inbox = inbox
+        super().__init__(inbox)
         self.send = send
         #: Of the request, until it runs; whoever holds it may yet read the body.
         self.environ: t.Any = None
-        # Of the request; set while it is to be cancelled when the client leaves.
-        self._task: t.Any = None
-        self._is_watched = False
-        self._timer: t.Any = None
-        self._watcher: t.Any = None
 
     def hand_over(self) -> t.Any:
         """The environ, for somebody who drops it at the end of the request."""
@@ -354,61 +348,6 @@ class Exchange:
                 await send({"type": "http.response.body", "body": piece, "more_body": True})
         await send({"type": "http.response.body", "body": b""})
 
-    # Whether the client is there
-
-    def watch(self) -> None:
-        """From a moment on cancel this task when the client leaves.
-
-        PERF: most requests have ended before; a timer costs them less than a task.
-        """
-        if self._task is None:
-            from asyncio import current_task, get_running_loop
-
-            self._task = current_task()
-            self._is_watched = True
-            self._timer = get_running_loop().call_later(_WATCH_AFTER, self._start_watching)
-
-    def _start_watching(self) -> None:
-        self._timer = None
-        from asyncio import get_running_loop
-
-        self._watcher = get_running_loop().create_task(self._cancel_when_gone())
-
-    async def _cancel_when_gone(self) -> None:
-        await self.inbox.until_gone()
-        if self._is_watched:
-            self._task.cancel()
-
-    def explains(self, error: BaseException) -> bool:
-        """Whether an error only says that the client has left."""
-        if not self.inbox.gone:
-            return False
-        from asyncio import CancelledError
-
-        if not isinstance(error, CancelledError):
-            return isinstance(error, OSError)
-        if self._task is None:
-            return False
-        # Somebody else may want the task to end too, which Python 3.10 cannot tell.
-        return not (hasattr(self._task, "uncancel") and self._task.uncancel())
-
-    def rest(self) -> None:
-        """Cancel no longer: what is left to do is done whether the client is there or not."""
-        self._is_watched = False
-        if self._timer is not None:
-            self._timer.cancel()
-
-    async def end(self) -> None:
-        """Leave nothing behind that watches for the client."""
-        self.rest()
-        self._task = None
-        watcher, self._watcher = self._watcher, None
-        if watcher is not None and not watcher.done():
-            from asyncio import wait
-
-            watcher.cancel()
-            await wait([watcher])
-
 
 def _as_forwarded(program: Program, scope: Scope) -> Scope:
     """The scope as Werkzeug's `ProxyFix` around `wsgi_app` has it, if there is one."""
@@ -430,4 +369,7 @@ def _call(
 
 async def _close_on_thread(app: t.Any, body: t.Any, context: Context) -> None:
     if hasattr(body, "close"):
-        await app.body_threads.submit(context.run, body.close)
+        from asyncio import shield
+
+        # Also where the task is cancelled once more while this waits for a thread.
+        await shield(app.body_threads.submit(context.run, body.close))
