@@ -39,9 +39,7 @@ def place(
     order = OrderRow(user_id=user.id, payment=new.payment.model_dump())
     for line in new.lines:
         product = products[line.product_id]
-        order.lines.append(
-            LineRow(name=product.name, price=product.price, **line.model_dump())
-        )
+        order.lines.append(LineRow(name=product.name, price=product.price, **line.model_dump()))
     database.add(order)
     database.commit()
     return Order.model_validate(order)

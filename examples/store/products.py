@@ -47,7 +47,9 @@ def find_product(product_id: int, database: Database) -> ProductRow:
     return found
 
 
-def find_own_product(found: Annotated[ProductRow, Depends(find_product)], user: Seller) -> ProductRow:
+def find_own_product(
+    found: Annotated[ProductRow, Depends(find_product)], user: Seller
+) -> ProductRow:
     """The product that the URL names, if the user sells it."""
     if found.seller_id != user.id:
         raise Problem(403, "It is another user who sells this product.")

@@ -90,9 +90,7 @@ def test_a_name_is_given_once(client: FlaskClient, ann: dict[str, str]) -> None:
     [{}, {"Authorization": "Bearer made.up"}, {"Authorization": "Basic YW5uOng="}],
     ids=["no token", "a token of one's own", "another scheme"],
 )
-def test_without_a_token_nobody_is_told_apart(
-    client: FlaskClient, headers: dict[str, str]
-) -> None:
+def test_without_a_token_nobody_is_told_apart(client: FlaskClient, headers: dict[str, str]) -> None:
     answer = client.get("/users/me", headers=headers)
     assert answer.status_code == 401
     assert answer.headers["WWW-Authenticate"] == "Bearer"
@@ -296,7 +294,7 @@ def test_the_document_is_valid(client: FlaskClient) -> None:
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("interface", ["wsgi", "asgi"])
 def test_schemathesis_finds_nothing_wrong(interface: str, tmp_path: Path) -> None:
-    """All checks, over 20 examples an operation; ERLEN_SCHEMATHESIS_EXAMPLES sets another number."""
+    """All checks, 20 examples an operation, or as many as ERLEN_SCHEMATHESIS_EXAMPLES says."""
     if importlib.util.find_spec("schemathesis") is None:
         pytest.skip("schemathesis is not installed")
     server = Server(

@@ -14,7 +14,7 @@ from ..engine.derive import functions_of
 from ..engine.internals import converters_of
 from .openapi import about, tags_of
 from .operations import content_of, texts_of
-from .schemas import GENERATOR, PLACE, Schema, of_converter, template_of
+from .schemas import GENERATOR, PLACE, Schema, of_converter, template_of, variables_of
 from .structs import adapted
 
 if t.TYPE_CHECKING:
@@ -112,7 +112,8 @@ class _Messages:
 
 def _channel(each: _Channel, messages: _Messages, servers: Schema) -> Schema:
     summary, description = texts_of(each.function, vars(each.rule))
-    parameters = {name: _parameter(c) for name, c in converters_of(each.rule).items()}
+    converters = converters_of(each.rule)
+    parameters = {name: _parameter(converters[name]) for name in variables_of(each.rule.rule)}
     binding = {"ws": {"method": "GET", "bindingVersion": "0.1.0"}} if each.is_socket else None
     tags = getattr(each.rule, "tags", None) or [each.rule.endpoint.rpartition(".")[0]]
     wanted = "websocket" if each.is_socket else "http"

@@ -190,9 +190,7 @@ class _Page:
         self.options = options
         own = {f"{ui}.js", "page.css", "oauth2.html", "oauth2.js"}
         self.files = {name: _PAGES / name for name in own}
-        self.files |= {
-            name: folder / name for name in (*shown.scripts, *shown.styles, shown.icon)
-        }
+        self.files |= {name: folder / name for name in (*shown.scripts, *shown.styles, shown.icon)}
         self.changed: dict[str, bytes] = {}
 
     def view(self) -> Response:
@@ -284,7 +282,8 @@ def _document_view(
             response.headers["X-Content-Type-Options"] = "nosniff"
             response.cache_control.no_cache = True
             response.add_etag()
-            return response.make_conditional(request.environ)
+            response.make_conditional(request.environ)
+            return response
 
         return view
 

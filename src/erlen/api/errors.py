@@ -86,7 +86,7 @@ def _refuses_late(converter: t.Any) -> bool:
     Then Werkzeug answers 405 instead of 404 where other rules have the URL for other methods.
     """
     if isinstance(converter, NumberConverter):
-        return converter.min is not None or converter.max is not None or converter.fixed_digits
+        return bool(converter.fixed_digits) or {converter.min, converter.max} != {None}
     return not type(converter).__module__.startswith("werkzeug.")
 
 

@@ -14,7 +14,7 @@ from ..engine.internals import converters_of
 from .bind import operations_of
 from .fields import Operation
 from .operations import Described, describe, operation_of, path_item, verbs_of
-from .schemas import Schema, Schemas, template_of
+from .schemas import Schema, Schemas, template_of, variables_of
 from .yamltext import as_yaml as as_yaml
 
 if t.TYPE_CHECKING:
@@ -70,9 +70,7 @@ def document(app: t.Any, **said: t.Any) -> Schema:
         }
     if components:
         made["components"] = components
-    tags = tags_of(
-        app, (each.blueprint for each in found if not each.options.get("tags")), said
-    )
+    tags = tags_of(app, (each.blueprint for each in found if not each.options.get("tags")), said)
     if tags:
         made["tags"] = tags
     made.update(
@@ -140,15 +138,17 @@ def _operations(app: t.Any) -> Iterator[Described]:
         methods = {function.__name__.upper(): function for function, _ in functions_of(view)}
         options = vars(rule)
         for verb in _verbs_of(rule):
-            function = view if None in operations else methods.get(verb) or _dispatch(view)
             operation = operations.get(verb) or operations.get(None)
+            function = methods.get(verb) or _dispatch(view)
+            if operation is not None:
+                function = operation.function
             yield Described(
                 template_of(rule.rule),
                 verb,
                 function,
                 operation or Operation(function, (), (), (), ()),
                 options,
-                converters_of(rule),
+                {name: converters_of(rule)[name] for name in variables_of(rule.rule)},
                 rule.endpoint,
                 tuple(_servers(app, rule)),
             )

@@ -6,6 +6,7 @@ Source: OpenAPI Specification 3.1.1, "Operation Object" and below.
 from __future__ import annotations
 
 import inspect
+import json
 import sys
 import typing as t
 from dataclasses import dataclass, field
@@ -95,8 +96,9 @@ def _merged(made: Schema, said: Mapping[str, t.Any]) -> Schema:
 
 def texts_of(function: t.Any, options: Mapping[str, t.Any]) -> tuple[str | None, str | None]:
     """Summary and description: what the route says, else the docstring's."""
-    text = inspect.getdoc(function) if inspect.isroutine(function) else None
-    first, _, rest = (text or "").partition("\n\n")
+    # Not `inspect.getdoc`, which goes on to what a base class says of its own method.
+    text = getattr(function, "__doc__", None) if inspect.isroutine(function) else None
+    first, _, rest = inspect.cleandoc(text or "").partition("\n\n")
     return (
         options.get("summary") or " ".join(first.split()) or None,
         options.get("description") or rest.strip() or None,
@@ -120,9 +122,7 @@ def _parameters(each: Described, schemas: Schemas) -> list[Schema]:
     return made
 
 
-def _variables(
-    each: Described, fields: tuple[Field, ...], schemas: Schemas
-) -> Iterator[Schema]:
+def _variables(each: Described, fields: tuple[Field, ...], schemas: Schemas) -> Iterator[Schema]:
     bound = {field_.alias: field_ for field_ in fields if field_.location == "path"}
     for name, converter in each.variables.items():
         schema = of_converter(converter)
@@ -157,7 +157,8 @@ def _with_default(field_: Field, schema: Schema) -> Schema:
         return schema
     try:
         default = field_.adapter.dump_python(field_.default, mode="json")
-    except ValueError:
+        json.dumps(default, allow_nan=False)
+    except (TypeError, ValueError):  # it is nothing that JSON has
         return schema
     return {**schema, "default": default}
 
@@ -287,23 +288,19 @@ def _security(operation: Operation, schemes: Schema) -> list[Schema]:
 
 
 def _responses(app: t.Any, each: Described, schemas: Schemas) -> Schema:
-    made: Schema = {}
+    made: dict[str, Schema] = {}
     for answer in each.operation.answers:
         made[str(answer.status)] = _answer(answer, schemas)
-    if not any(code.startswith(("2", "3")) for code in made):
-        status = str(each.options.get("status") or 200)
-        said = {"description": phrase_of(int(status))}
-        content = content_of(each.function)
-        if content:
-            said["content"] = content
-        made = {status: said, **made}
+    if not any(code[0] in "23" and code != "304" for code in made):
+        status = int(each.options.get("status") or 200)
+        made = {str(status): _untyped_answer(each.function, status), **made}
     for code, said in errors_of(app, each, schemas).items():
         known = made.setdefault(code, said)
         if "content" not in known and "content" in said:
             made[code] = {**said, **known}
-    for status, written in (each.options.get("responses") or {}).items():
+    for key, written in (each.options.get("responses") or {}).items():
         if isinstance(written, dict):
-            made[str(int(status))] = _merged(made[str(int(status))], written)
+            made[str(int(key))] = _merged(made[str(int(key))], written)
     for code, said in made.items():
         _add_examples(said, each.options, int(code))
     return made
@@ -320,6 +317,12 @@ def _answer(answer: Answer, schemas: Schemas) -> Schema:
     if paging is not None and is_class(answer.type, paging.Page):
         said["headers"] = {"Link": _LINK}
     return said
+
+
+def _untyped_answer(function: t.Any, status: int) -> Schema:
+    content = content_of(function)
+    said: Schema = {"description": phrase_of(status)}
+    return {**said, "content": content} if content else said
 
 
 def content_of(function: t.Any) -> Schema | None:
@@ -340,9 +343,7 @@ def content_of(function: t.Any) -> Schema | None:
 # What it calls
 
 
-def _callbacks(
-    app: t.Any, each: Described, name: str, schemas: Schemas, schemes: Schema
-) -> Schema:
+def _callbacks(app: t.Any, each: Described, name: str, schemas: Schemas, schemes: Schema) -> Schema:
     """Callbacks by name: by the expressions of their URLs, path items."""
     return {
         called: {

@@ -64,7 +64,8 @@ def read_answers(reader: Reader, options: t.Any) -> tuple[tuple[Answer, ...], bo
         if isinstance(kind, str):
             kind, description = None, kind
         elif isinstance(kind, Mapping):  # a response object of OpenAPI
-            kind, description = None, kind.get("description")
+            description = kind.get("description")
+            kind = None
         adapter: TypeAdapter[t.Any] | None = None
         if kind is not None and not is_class(kind, Problem):
             adapter = reader.adapter(f"responses[{status}]", structs.adapted(kind))

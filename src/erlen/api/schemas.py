@@ -73,10 +73,9 @@ class Schemas:
                 if field.location != "file":
                     kept = groups.setdefault(("", True), {})
                     kept[id(field)] = (id(field), "validation", field.adapter)
-            group = _group_of(operation)
             for answer in operation.answers:
                 if answer.adapter is not None:
-                    kept = groups.setdefault(group, {})
+                    kept = groups.setdefault(_group_of(operation, answer.adapter), {})
                     kept[id(answer)] = (id(answer), "serialization", answer.adapter)
         self._made: dict[t.Any, Schema] = {}
         #: The schemas that have names.
@@ -112,9 +111,7 @@ class Schemas:
     def resolved(self, schema: Schema) -> Schema:
         """What a schema refers to, or itself; of `None` or something, that."""
         while True:
-            options = [
-                each for each in schema.get("anyOf", ()) if each.get("type", "") != "null"
-            ]
+            options = [each for each in schema.get("anyOf", ()) if each.get("type", "") != "null"]
             if "$ref" in schema:
                 schema = self.definitions[schema["$ref"].removeprefix(PLACE)]
             elif len(options) == 1:
@@ -123,12 +120,18 @@ class Schemas:
                 return schema
 
 
-def _group_of(operation: Operation) -> tuple[str, bool]:
-    """Which of a model's values an operation's answers leave away, and how it names the others."""
+def _group_of(operation: Operation, adapter: TypeAdapter[t.Any]) -> tuple[str, bool]:
+    """What an operation's answers leave away of a type's values, and whether these have aliases."""
     options = operation.options
     ways = {way for name, way in _LEFT_AWAY.items() if options.get(name)}
     way = "all" if "all" in ways else "defaults" if ways else ""
+    if way and _schema_with("", adapter) == _schema_with(way, adapter):
+        way = ""
     return way, options.get("by_alias", True) is not False
+
+
+def _schema_with(way: str, adapter: TypeAdapter[t.Any]) -> Schema:
+    return adapter.json_schema(mode="serialization", schema_generator=_GENERATORS[way])
 
 
 # What converters let through

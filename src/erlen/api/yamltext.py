@@ -13,6 +13,10 @@ from collections.abc import Iterator
 
 # Names that no reader takes for anything but a text.
 _PLAIN = re.compile(r"[A-Za-z_$/][\w./$-]*")
+# What readers do not take as it is, or take for the end of a line (YAML 1.2.2, 5.1).
+_SPECIAL = re.compile(
+    "[^\x20-\x7e\xa0-\u2027\u202a-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]"
+)
 _NOT_PLAIN = frozenset("y n yes no true false on off null".split())
 
 
@@ -24,7 +28,7 @@ def as_yaml(value: t.Any) -> str:
 def _lines(value: t.Any) -> Iterator[str]:
     if isinstance(value, dict) and value:
         for key, inner in value.items():
-            name = key if _is_plain(key) else json.dumps(key, ensure_ascii=False)
+            name = key if _is_plain(key) else _scalar(key)
             if _is_flat(inner):
                 yield f"{name}: {_scalar(inner)}"
             else:
@@ -48,7 +52,4 @@ def _is_plain(key: str) -> bool:
 
 def _scalar(value: t.Any) -> str:
     written = json.dumps(value, ensure_ascii=False)
-    # JSON allows these in texts as they are; YAML 1.1 takes them for ends of lines.
-    for mark in "\x7f\x85\u2028\u2029\ufeff":
-        written = written.replace(mark, f"\\u{ord(mark):04x}")
-    return written
+    return _SPECIAL.sub(lambda found: f"\\u{ord(found[0]):04x}", written)
