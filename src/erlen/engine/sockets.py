@@ -5,7 +5,8 @@ from __future__ import annotations
 import inspect
 import typing as t
 
-from .compile import _names, _ready
+from .bridge import is_bridged, stepping
+from .compile import _WAITERS, _names, _ready
 from .placement import _waits
 from .threads import Threads
 
@@ -67,6 +68,8 @@ class SocketPlan:
         if view is not None:
             self.sources.append(("view", None, view))
             self.view = _ready(program, view)
+            if is_bridged(self.view) and program.overridden.isdisjoint(_WAITERS):
+                self.view = stepping(view)
             self.parameter = parameter_for_socket(view, t.cast("Rule", rule).arguments)
             cls = getattr(view, "view_class", None)
             self.native = _waits(view if cls is None else cls.dispatch_request)

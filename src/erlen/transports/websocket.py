@@ -61,12 +61,23 @@ async def websocket_app(app: t.Any, scope: Scope, receive: Receive, send: Send) 
     life = _Life(program, plan, ctx)
     try:
         if plan.native:
-            await socket._serve(life.run, plan.cancels)
+            # PERF: what stands between this and the view is passed for each message.
+            socket._watch(plan.cancels)
+            begun: t.Any = bridge.begin(life.run)
+            if begun.__class__ is bridge.Suspended:
+                begun.watcher = socket
+                await begun
         else:
             await _run_on_thread(life)
+    except asyncio.CancelledError:
+        if not socket._stop_watching():
+            socket._abandon()
+            raise
     except BaseException:
         socket._abandon()
         raise
+    else:
+        socket._stop_watching()
     finally:
         await socket._end()
     await _finish(socket, life)

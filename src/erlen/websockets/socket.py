@@ -471,28 +471,23 @@ class Websocket(Handshake):
         if self._main == _ELSEWHERE:
             self._main = _RUNS
 
-    async def _serve(self, life: t.Callable[[], None], cancels: bool) -> None:
-        """Call `life`, plain code with the view in it, in a greenlet of the current task.
+    def _watch(self, cancels: bool) -> None:
+        """Know what the current task, which is the view's, waits for: see `waits`.
 
         With `cancels` it is cancelled when the client leaves while it waits for something else
         than the socket; otherwise it hears of that from its next use of the socket only.
         """
-        task: t.Any = asyncio.current_task()
-        self._task, self._cancels, self._main = task, cancels, _RUNS
-        try:
-            begun: t.Any = bridge.begin(life)
-            if begun.__class__ is bridge.Suspended:
-                begun.watcher = self
-                await begun
-        except asyncio.CancelledError:
-            # Somebody else may want the task to end too. Python 3.10 cannot tell.
-            if not self._has_cancelled or getattr(task, "cancelling", int)() > 1:
-                raise
-        finally:
-            self._cancels = False
-            self._main = _ELSEWHERE
-            if self._has_cancelled and hasattr(task, "uncancel"):
-                task.uncancel()
+        self._task, self._cancels, self._main = asyncio.current_task(), cancels, _RUNS
+
+    def _stop_watching(self) -> bool:
+        """Whether the task was cancelled, for its client and for nobody else."""
+        self._cancels = False
+        self._main = _ELSEWHERE
+        if not self._has_cancelled:
+            return False
+        # Somebody else may want the task to end too. Python 3.10 cannot tell.
+        uncancel = getattr(self._task, "uncancel", int)
+        return not uncancel()
 
     def _abandon(self) -> None:
         """The server drops the connection: for a plain view that still runs it is closed."""
