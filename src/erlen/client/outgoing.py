@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import typing as t
 from collections.abc import Collection
 from dataclasses import dataclass, field
@@ -30,6 +31,10 @@ Pairs = list[tuple[str, str]]
 
 #: Bytes of a multipart body that are kept in memory; more go to a file.
 _IN_MEMORY = 500_000
+
+
+# What servers and browsers agree on in the value of a header (RFC 9110, 5.5).
+_IN_HEADERS = re.compile(r"[\t\x20-\x7e\xa0-\xff]*")
 
 
 class _Provided:
@@ -165,7 +170,7 @@ def _place(parts: _Parts, route: Route, known: Field, value: t.Any) -> None:
         _place_members(parts, route, known, value)
     else:
         made = input_of(known.adapter, value)
-        pairs = _texts(known.alias, made)
+        pairs = _texts(route, known, known.alias, made)
         getattr(parts, location).extend(pairs)
         if not pairs and not _is_nothing(known.default, made):
             _refuse(route, known, value)
@@ -179,7 +184,7 @@ def _place_members(parts: _Parts, route: Route, known: Field, value: t.Any) -> N
     if known.location == "header":
         dumped = {key.replace("_", "-"): each for key, each in dumped.items()}
     for key, each in dumped.items():
-        pairs = _texts(key, each)
+        pairs = _texts(route, known, key, each)
         getattr(parts, known.location).extend(pairs)
         info = members.get(key)
         if not pairs and info is not None and not _may_be_absent(info, each):
@@ -194,8 +199,8 @@ def _may_be_absent(info: FieldInfo, value: t.Any) -> bool:
 
 def _is_nothing(default: t.Any, made: t.Any) -> bool:
     """Whether a default is what texts cannot tell: `None`, or a list of none."""
-    if made is None:
-        return default is None
+    if made is None or isinstance(made, str):
+        return bool(default == made)
     return isinstance(default, Collection) and not isinstance(default, str) and not default
 
 
@@ -207,12 +212,19 @@ def _refuse(route: Route, known: Field, value: t.Any, key: str | None = None) ->
     )
 
 
-def _texts(alias: str, made: t.Any) -> Pairs:
-    if made is None:
+def _texts(route: Route, known: Field, key: str, made: t.Any) -> Pairs:
+    """The texts of a value; none for what the binder takes for nothing."""
+    many = isinstance(made, list)
+    texts = [] if made is None else [text_of(each) for each in made] if many else [text_of(made)]
+    if known.location == "form" and not many and texts == [""]:
         return []
-    if isinstance(made, list):
-        return [(alias, text_of(each)) for each in made]
-    return [(alias, text_of(made))]
+    if known.location == "header":
+        for text in texts:
+            if text != text.strip() or not _IN_HEADERS.fullmatch(text):
+                _refuse(route, known, text)
+            if many and (not text or "," in text):
+                _refuse(route, known, text)
+    return [(key, text) for text in texts]
 
 
 def text_of(made: t.Any) -> str:
