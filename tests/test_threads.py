@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import gc
 import os
 import threading
+import weakref
 from collections.abc import Callable, Coroutine
 from typing import Any
 
@@ -204,3 +206,82 @@ def test_a_forked_process_has_threads_of_its_own() -> None:
 def test_a_pool_without_threads_is_refused() -> None:
     with pytest.raises(ValueError, match="at least one"):
         Threads(0)
+
+
+def test_where_no_thread_can_be_started_calls_wait_for_those_that_are(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    threads = Threads(3)
+    made: list[int] = []
+
+    def refuse(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    async def main() -> None:
+        go = threading.Event()
+        first = threads.submit(go.wait, 10)
+        with monkeypatch.context() as without_more:
+            without_more.setattr(threading.Thread, "start", refuse)
+            second = threads.submit(made.append, 1)
+        assert (threads.threads, threads.waiting) == (1, 1)
+        go.set()
+        await asyncio.gather(first, second)
+
+    run(main)
+    assert made == [1]
+
+
+def test_where_there_is_no_thread_at_all_the_caller_is_told(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    threads = Threads(1)
+
+    def refuse(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    async def main() -> None:
+        with monkeypatch.context() as without_any:
+            without_any.setattr(threading.Thread, "start", refuse)
+            with pytest.raises(RuntimeError, match="can't start"):
+                threads.submit(os.getpid)
+        assert await threads.submit(os.getpid) == os.getpid()
+
+    run(main)
+
+
+@pytest.mark.parametrize("ends", ["returns", "raises", "is cancelled"])
+def test_a_call_is_freed_without_the_collector(ends: str) -> None:
+    class Result:
+        pass
+
+    threads = Threads(1)
+    results: list[weakref.ref[Result]] = []
+
+    def work(argument: Result) -> Result:
+        if ends == "raises":
+            raise ValueError
+        return argument
+
+    async def main() -> None:
+        go = threading.Event()
+        blocking = threads.submit(go.wait, 10)
+        argument = Result()
+        results.append(weakref.ref(argument))
+        future = threads.submit(work, argument)
+        del argument
+        if ends == "is cancelled":
+            future.cancel()
+            assert results[0]() is None  # though it stands in the queue yet
+        go.set()
+        await blocking
+        await asyncio.wait([future])
+        if ends == "raises":
+            assert isinstance(future.exception(), ValueError)
+        del future
+
+    gc.disable()
+    try:
+        run(main)
+        assert results[0]() is None
+    finally:
+        gc.enable()

@@ -88,8 +88,23 @@ class Threads:
             else:
                 self._calls.append(call)
                 return call.future  # type: ignore[no-any-return]
-        worker.give(call)
+        try:
+            worker.give(call)
+        except RuntimeError as error:  # the system has no further thread
+            self._leave_to_others(call, error)
         return call.future  # type: ignore[no-any-return]
+
+    def _leave_to_others(self, call: _Call, error: RuntimeError) -> None:
+        """Have a call wait for the threads that there are; raise the error where there are none."""
+        with self._lock:
+            self._threads -= 1
+            if not self._threads:
+                raise error
+            if not self._idle:
+                self._calls.append(call)
+                return
+            worker = self._idle.pop()
+        worker.give(call)
 
     def _next(self, worker: _Worker) -> _Call | None:
         """What a worker does after its call: the one that waits longest, or `None` to rest."""
@@ -137,20 +152,19 @@ class _Call:
         waited = perf_counter() - self.since
         pool.longest_wait = max(pool.longest_wait, waited)
         waiting.seconds = waited
-        result: t.Any = None
-        error: BaseException | None = None
+        outcome: list[t.Any] = [None, None]
         try:
             with calling_back(self.loop):
-                result = self.func(*self.args)
+                outcome[0] = self.func(*self.args)
         except BaseException as raised:  # raised again where the future is awaited
-            error = raised
+            outcome[1] = raised
+        # Nothing of the call may live on in this thread, which now rests or takes another.
+        del self.func, self.args
         try:
-            self.loop.call_soon_threadsafe(_settle, self.future, result, error)
+            self.loop.call_soon_threadsafe(_settle, self.future, outcome)
         except RuntimeError:  # the loop was closed meanwhile: nobody waits any more
             if not self.loop.is_closed():
                 raise
-        finally:
-            error = None
 
 
 @cache
@@ -164,17 +178,27 @@ def _future_class() -> type[t.Any]:
     class ThreadFuture(Future):  # type: ignore[type-arg]
         def __init__(self, call: _Call, *, loop: t.Any) -> None:
             super().__init__(loop=loop)
-            self._call = call
+            self._call: _Call | None = call
 
         def cancel(self, msg: t.Any = None) -> bool:
-            return self._call.claim() and super().cancel(msg)
+            call = self._call
+            if call is None or not call.claim():
+                return False
+            # The call may stand in the queue for a while.
+            del call.func, call.args
+            return super().cancel(msg)
 
     return ThreadFuture
 
 
-def _settle(future: t.Any, result: t.Any, error: BaseException | None) -> None:
+def _settle(future: t.Any, outcome: list[t.Any]) -> None:
+    result, error = outcome
+    outcome.clear()
     if future.cancelled():
         return
+    # No cycle for the collector, nor one through an error's traceback.
+    future._call.future = None
+    future._call = None
     if error is None:
         future.set_result(result)
     elif isinstance(error, StopIteration):  # a future cannot raise it
