@@ -67,14 +67,15 @@ def precondition(tag: str | None, *, required: bool = False) -> None:
         wanted = request.if_match
         if tag is None or not (wanted.star_tag or wanted.is_strong(tag)):
             raise PreconditionNotMet()
-    elif required and not is_safe and not (tag is None and "If-None-Match" in headers):
-        raise PreconditionMissing()
     if "If-None-Match" in headers and tag is not None:
         known = request.if_none_match
         if known.star_tag or known.contains_weak(tag):
             if not is_safe:
                 raise PreconditionNotMet()
             raise HTTPException(response=Response(status=304, headers={"ETag": quote_etag(tag)}))
+    if required and not is_safe and "If-Match" not in headers:
+        if tag is not None or "If-None-Match" not in headers:
+            raise PreconditionMissing()
     if tag is not None and is_safe:
 
         @after_this_request
