@@ -39,6 +39,7 @@ def _lacks(*names: str) -> frozenset[str]:
     return frozenset(names)
 
 
+_ALL_BUT_JSON = ("url", "echo", "sync", "websocket", "events", "upstream", "upstream-sync")
 _ALL_BUT_HTTP = ("websocket", "events", "upstream", "upstream-sync")
 PEERS = {
     peer.name: peer
@@ -47,7 +48,8 @@ PEERS = {
         Peer("erlen", "erlen_app:app", "erlen"),
         Peer("erlen-inline", "erlen_app:inline", "erlen", lacks=_lacks(*_ALL_BUT_HTTP)),
         Peer("starlette", "starlette_app:app", "starlette"),
-        Peer("fastapi", "fastapi_app:app", "fastapi"),
+        Peer("fastapi", "fastapi_app:first", "fastapi", lacks=_lacks(*_ALL_BUT_JSON)),
+        Peer("fastapi-annotated", "fastapi_app:app", "fastapi"),
         Peer("quart", "quart_app:app", "quart"),
         Peer("blacksheep", "blacksheep_app:app", "blacksheep", lacks=_lacks("upstream-sync")),
         Peer("litestar", "litestar_app:app", "litestar"),

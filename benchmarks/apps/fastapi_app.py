@@ -1,4 +1,8 @@
-"""The routes in FastAPI."""
+"""The routes in FastAPI.
+
+`app` has return annotations, by which FastAPI answers faster; `first` is the JSON route as the
+first page of its tutorial has it.
+"""
 
 from __future__ import annotations
 
@@ -21,6 +25,14 @@ async def lifespan(app: Any) -> AsyncIterator[None]:
 
 
 app = FastAPI(lifespan=lifespan)
+
+
+first = FastAPI()
+
+
+@first.get("/json")
+async def first_json():  # type: ignore[no-untyped-def]
+    return {"message": "Hello, world!"}
 
 
 @app.get("/json")
