@@ -33,8 +33,9 @@ FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.M | re.S)
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 
 RUN = """
-import doctest, pathlib, sys
-program = {"__name__": "page"}
+import doctest, pathlib, sys, types
+sys.modules["page"] = types.ModuleType("page")
+program = vars(sys.modules["page"])
 exec(compile(pathlib.Path("page.py").read_text("utf-8"), "page.py", "exec"), program)
 questions = doctest.DocTestParser().get_doctest(
     pathlib.Path("page.txt").read_text("utf-8"), program, "page", "page", 0
