@@ -51,8 +51,9 @@ def take(product_id: int, quantity: int, database: Database) -> bool:
         update(ProductRow)
         .where(ProductRow.id == product_id, ProductRow.stock >= quantity)
         .values(stock=ProductRow.stock - quantity)
+        .returning(ProductRow.id)
     )
-    return bool(taken.rowcount)
+    return taken.first() is not None
 
 
 @routes.get("")

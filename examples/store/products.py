@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Literal
 
 from pydantic import Field
-from sqlalchemy import Select, func, select
+from sqlalchemy import func, select
 
 from erlen import Blueprint, Response
 from erlen.api import (
@@ -75,7 +75,7 @@ class Products(MethodView):
         sort: Query[Literal["name", "price", "-price"]] = "name",
     ) -> Page[Product]:
         """List products, in pages."""
-        wanted: Select[tuple[ProductRow]] = select(ProductRow)
+        wanted = select(ProductRow)
         if search:
             wanted = wanted.where(ProductRow.name.icontains(search, autoescape=True))
         total = database.scalar(select(func.count()).select_from(wanted.subquery()))
@@ -119,6 +119,7 @@ class OneProduct(MethodView):
         precondition(version_of(own))
         database.delete(own)
         database.commit()
+        return None
 
     def change(self, row: ProductRow, values: dict[str, object], database: Database) -> Product:
         precondition(version_of(row))

@@ -23,6 +23,7 @@ from werkzeug.exceptions import (
 if t.TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    import typing_extensions as te
     from pydantic import ValidationError
 
 MEDIA_TYPE = "application/problem+json"
@@ -54,10 +55,13 @@ class Problem(HTTPException):
 
     code = 400
 
-    def __new__(cls, code: int | None = None, *args: t.Any, **members: t.Any) -> t.Any:
+    # With any arguments: subclasses have their own, and type checkers read both methods.
+    def __new__(cls, *args: t.Any, **members: t.Any) -> te.Self:
+        made: t.Any = cls
         if cls is Problem:
-            cls = _class_of(400 if code is None else int(code))
-        return super().__new__(cls)
+            code = args[0] if args else members.get("code")
+            made = _class_of(400 if code is None else int(code))
+        return t.cast("te.Self", super().__new__(made))
 
     def __init__(
         self,
