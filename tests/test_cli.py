@@ -692,7 +692,7 @@ def test_version_names_python_erlen_the_api_and_werkzeug(folder: Path) -> None:
 def test_erlen_has_commands_of_its_own_and_flask_does_not(folder: Path) -> None:
     ours = CliRunner().invoke(cli.erlen_cli, ["--help"]).stdout
     flask_s = CliRunner().invoke(cli.cli, ["--help"]).stdout
-    for command in ("plan", "serve"):
+    for command in ("openapi", "plan", "serve"):
         assert re.search(rf"^  {command} ", ours, re.MULTILINE)
         assert not re.search(rf"^  {command} ", flask_s, re.MULTILINE)
 
