@@ -28,8 +28,14 @@ from .report import RESULTS, ROOT, Gate, circumstances, print_gates, write_resul
 from .typed_apps import CASES, PEERS
 
 CASE = CASES["typed"]
-#: peer → the least that Erlen's requests a second over HTTP may be of the peer's
-BESIDE = {"fastapi": 2.5, "flask-openapi3": 5.0, "litestar": 1.0}
+#: (ours, peer) → the least that our requests a second over HTTP may be of the peer's
+BESIDE = {
+    ("erlen", "fastapi"): 2.5,
+    ("erlen-wsgi", "fastapi"): 2.5,
+    ("erlen-wsgi", "flask-openapi3"): 5.0,
+    ("erlen", "litestar"): 1.0,
+    ("erlen-structs", "litestar"): 1.0,
+}
 #: the most that an untyped view of an application with typed ones may take, of one without
 UNTYPED_COST = 1.01
 
@@ -185,8 +191,7 @@ def gates_of(result: dict[str, Any], clock: str) -> list[Gate]:
     """The gates whose two sides were measured."""
     gates = []
     rounds = result.get("http", {})
-    for peer, least in BESIDE.items():
-        ours = "erlen-structs" if peer == "litestar" else "erlen"
+    for (ours, peer), least in BESIDE.items():
         if ours in rounds and peer in rounds:
             from .http.__main__ import ratio
 

@@ -66,7 +66,10 @@ def wished(request: t.Any) -> str | None:
 def _names_msgpack(request: t.Any) -> bool:
     """Whether the client says anything of MessagePack. PERF: most do not, and need no environ."""
     mine = request.__dict__
-    if "environ" in mine or "scope" not in mine:
+    environ = mine.get("environ")
+    if environ is not None:
+        return "msgpack" in environ.get("HTTP_ACCEPT", "")
+    if "scope" not in mine:
         return "msgpack" in request.headers.get("Accept", "")
     for name, value in mine["scope"]["headers"]:
         if name == b"accept" and b"msgpack" in value:
