@@ -151,6 +151,29 @@ def me(user: Annotated[str, Depends(get_user)], page: int = Depends(get_page)) -
     return f"{user} {page}"
 
 
+def find_product(product_id: int, day: Query[date]) -> str:
+    return f"{product_id} {day}"
+
+
+def in_stock(product: Annotated[str, Depends(find_product)]) -> str:
+    return product
+
+
+@app.get("/products/<int:product_id>")
+def of_product(product: Annotated[str, Depends(in_stock)]) -> str:
+    return product
+
+
+class Keyless:
+    def __init__(self, key: Query[int]) -> None:
+        self.double = key * 2
+
+
+@app.get("/keyless")
+def keyless(it: Annotated[Keyless, Depends()]) -> str:
+    return str(it.double)
+
+
 @app.get("/paged")
 def paged(window: Annotated[Window, Depends()]) -> Window:
     return window

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import socket
 from collections.abc import Iterator
 from datetime import date
@@ -149,6 +150,29 @@ def test_aliases_secrets_and_excluded_fields_arrive_as_validation_takes_them(cli
 def test_what_the_server_provides_is_not_sent(client: Any) -> None:
     assert client.call(views.me, provided) == "nobody 1"
     assert client.call(views.me, user=provided, page=provided) == "nobody 1"
+
+
+def test_what_a_dependency_takes_is_sent_for_it(client: Any) -> None:
+    found = client.call(views.me, provided(authorization="x"), page=provided(page=4))
+    assert found == "x 4"
+    found = client.call(views.of_product, provided(product_id=3, day=date(2024, 1, 2)))
+    assert found == "3 2024-01-02"
+
+
+@pytest.mark.parametrize(
+    ("view", "argument", "said"),
+    [
+        (views.me, provided(page=1), "what provides 'user' does not take 'page'"),
+        (views.get_item, provided, "'key' is provided by nothing on the server"),
+        (views.keyless, views.Keyless(4), "does not keep 'key': give it=provided(key=...)"),
+    ],
+    ids=["not taken", "not provided", "not kept"],
+)
+def test_what_no_dependency_takes_is_refused(
+    client: Any, view: Any, argument: Any, said: str
+) -> None:
+    with pytest.raises(TypeError, match=re.escape(said)):
+        client.call(view, argument)
 
 
 def test_what_dependencies_ask_for_goes_along(client: Any) -> None:

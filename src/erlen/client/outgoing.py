@@ -38,12 +38,22 @@ _IN_HEADERS = re.compile(r"[\t\x20-\x7e\xa0-\xff]*")
 
 
 class _Provided:
+    """The argument for a parameter that the server fills by itself."""
+
+    def __init__(self, values: Mapping[str, t.Any]) -> None:
+        self.values = values
+
+    def __call__(self, **values: t.Any) -> t.Any:
+        return _Provided({**self.values, **values})
+
     def __repr__(self) -> str:
-        return "erlen.client.provided"
+        given = ", ".join(f"{name}={value!r}" for name, value in self.values.items())
+        return f"provided({given})" if given else "provided"
 
 
-#: The argument for a parameter that the server fills by itself, where type checkers want one.
-provided: t.Any = _Provided()
+#: In place of what a dependency provides: nothing is sent for it. `provided(page=2)` sends what
+#: the dependency itself takes from the request. For type checkers it is of any type.
+provided: t.Any = _Provided({})
 
 
 @dataclass
@@ -125,7 +135,8 @@ def _fill(parts: _Parts, route: Route, args: tuple[t.Any, ...], kwargs: dict[str
         elif parameter.kind is parameter.VAR_POSITIONAL and given.pop(parameter.name, ()):
             raise TypeError(f"{route.name} takes what the URL has by keyword only.")
     for name, value in given.items():
-        if value is provided:
+        if isinstance(value, _Provided):
+            _place_for_dependency(parts, route, name, value)
             continue
         known = route.fields.get(name)
         if known is not None:
@@ -137,17 +148,42 @@ def _fill(parts: _Parts, route: Route, args: tuple[t.Any, ...], kwargs: dict[str
         else:
             raise TypeError(f"{route.name}: nothing in a request fills {name!r}.")
     for known in route.operation.fields:
-        if known.is_required and (known.name not in given or given[known.name] is provided):
+        if known.is_required and known.name not in given:
             raise TypeError(f"The call of {route.name} has no value for {known.name!r}.")
+
+
+def _place_for_dependency(parts: _Parts, route: Route, name: str, value: _Provided) -> None:
+    """Send what a dependency, or one that it depends on, takes from the request."""
+    each = route.provided.get(name)
+    if each is None:
+        if name in route.fields or value.values:
+            raise TypeError(f"{route.name}: {name!r} is provided by nothing on the server.")
+        return
+    taken = {known.name: known for known in each.operation.everything()}
+    for key, found in value.values.items():
+        if key in taken:
+            _place(parts, route, taken[key], found)
+        elif key in route.variables:
+            parts.path[key] = found
+        else:
+            raise TypeError(f"{route.name}: what provides {name!r} does not take {key!r}.")
 
 
 def _place_provided(parts: _Parts, route: Route, each: Provided, value: t.Any) -> None:
     """Send what a class gathers from the request, by the attributes of an object of it."""
     function = each.operation.function
+    name = getattr(function, "__qualname__", repr(function))
     if not (isinstance(function, type) and isinstance(value, function)):
-        name = getattr(function, "__qualname__", repr(function))
-        raise TypeError(f"{route.name}: {each.name!r} is what {name} provides; it cannot be sent.")
+        raise TypeError(
+            f"{route.name}: {each.name!r} is what {name} provides; it cannot be sent, but what"
+            f" that takes can: {each.name}=provided(...)."
+        )
     for known in each.operation.fields:
+        if not hasattr(value, known.name):
+            raise TypeError(
+                f"{route.name}: a {name} does not keep {known.name!r}: give"
+                f" {each.name}=provided({known.name}=...)."
+            )
         found = getattr(value, known.name)
         if known.is_required or found != known.default:
             _place(parts, route, known, found)
@@ -161,7 +197,7 @@ def _place(parts: _Parts, route: Route, known: Field, value: t.Any) -> None:
         _place_files(parts, known, value)
     elif location == "json":
         is_lean = isinstance(known.type, type) and issubclass(known.type, BaseModel)
-        parts.json[known.name] = input_of(known.adapter, value, lean=is_lean)
+        parts.json[known.alias] = input_of(known.adapter, value, lean=is_lean)
     elif location == "path":
         made = input_of(known.adapter, value)
         key = known.name if known.name in route.variables else known.alias
@@ -250,10 +286,7 @@ def _place_files(parts: _Parts, known: Field, value: t.Any) -> None:
 
 
 def _json_of(route: Route, made: dict[str, t.Any]) -> t.Any:
-    if not route.operation.is_body_keyed:
-        (only,) = made.values()
-        return only
-    return {route.fields[name].alias: each for name, each in made.items()}
+    return made if route.operation.is_body_keyed else next(iter(made.values()))
 
 
 def _url_of(
