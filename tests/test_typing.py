@@ -77,6 +77,24 @@ def test_flasks_own_programs_pass_on_erlen(checker: list[str], tmp_path: Path) -
     assert complaints(checker, files, tmp_path) == ""
 
 
+#: Examples with the packages that they need, where these have types themselves.
+EXAMPLES = {
+    "blog": (),
+    "chat": (),
+    "hello": (),
+    "llm_proxy": ("aiohttp",),
+    "sandbox": (),
+    "store": ("pydantic", "sqlalchemy"),
+}
+
+
+@pytest.mark.parametrize("example", EXAMPLES)
+def test_examples_have_no_mistakes(example: str, checker: list[str], tmp_path: Path) -> None:
+    for package in EXAMPLES[example]:
+        pytest.importorskip(package, reason=f"{package} is not installed")
+    assert complaints(checker, [ROOT / "examples" / example], tmp_path) == ""
+
+
 SEEDED = HERE / "type_check" / "mistakes" / "calls.py"
 
 

@@ -131,6 +131,7 @@ async def counted(
     """The chunks and the end mark; a stream that is closed before its end was abandoned."""
     counts.running += 1
     ended = False
+    word: dict[str, Any] = {}
     try:
         async with aclosing(words):
             async for word in words:
