@@ -153,7 +153,7 @@ def mute_handler(error):  # type: ignore[no-untyped-def]
 @pytest.mark.parametrize(
     ("handler", "kinds"),
     [
-        (None, ["text/html"]),
+        (None, []),
         (problem_handler, ["application/problem+json"]),
         (as_problem, ["application/problem+json"]),
         (dict_handler, ["application/json"]),

@@ -8,7 +8,12 @@ from __future__ import annotations
 
 import typing as t
 
-from werkzeug.exceptions import HTTPException, MethodNotAllowed, default_exceptions
+from werkzeug.exceptions import (
+    HTTPException,
+    MethodNotAllowed,
+    NotFound,
+    RequestEntityTooLarge,
+)
 from werkzeug.routing.converters import NumberConverter
 
 from .problems import (
@@ -57,7 +62,7 @@ def _possible(app: t.Any, each: Described) -> Iterator[tuple[HTTPException, list
     """The errors, each with the blueprints whose handlers count."""
     around = _blueprints(each.endpoint)
     if each.variables:
-        yield default_exceptions[404](), []  # a value that the URL's converter does not take
+        yield NotFound(), []  # a value that the URL's converter does not take
         if any(map(_refuses_late, each.variables.values())):
             siblings = [*_other_methods(app, each)]
             if siblings:
@@ -73,7 +78,7 @@ def _possible(app: t.Any, each: Described) -> Iterator[tuple[HTTPException, list
         if any(field.upload is not None and field.upload.max_size for field in fields):
             yield FileTooLarge(0), around
         if places & {"form", "file"} or app.config["MAX_CONTENT_LENGTH"] is not None:
-            yield default_exceptions[413](), around
+            yield RequestEntityTooLarge(), around
     for code in _statuses_of_schemes(operation):
         yield Problem(code), around
     if fields:
@@ -123,7 +128,8 @@ def _form_of(
     if handler is None:
         if isinstance(error, Problem):
             return {MEDIA_TYPE: {"schema": schemas.problem()}}
-        return _HTML
+        # Views answer 404 themselves as well, in a form of their own.
+        return None if isinstance(error, NotFound) else _HTML
     from .operations import content_of
 
     returned: t.Any = getattr(handler, "__annotations__", {}).get("return")

@@ -33,7 +33,8 @@ def document(app: t.Any, **said: t.Any) -> Schema:
     :param said: members of the info object (`title`, `version`, `description`, ...); `servers`
         (URLs or server objects); `tags` (tag objects, or descriptions by names); `security` of all
         operations; `webhooks` by names, functions with types or path items; `external_docs`;
-        further ones are members of the document
+        `msgpack`, whether MessagePack is named beside JSON; further ones are members of the
+        document
     """
     found = [*_operations(app)]
     webhooks = said.pop("webhooks", None) or {}
@@ -41,7 +42,8 @@ def document(app: t.Any, **said: t.Any) -> Schema:
     for each in found:
         for urls in (each.options.get("callbacks") or {}).values():
             outgoing += _called(app, urls.values())
-    schemas = Schemas([*(each.operation for each in found), *outgoing])
+    operations = [*(each.operation for each in found), *outgoing]
+    schemas = Schemas(operations, said.pop("msgpack", False))
     schemes: Schema = {}
     paths: dict[str, Schema] = {}
     for each, name in zip(found, operation_ids(found), strict=True):

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 
 from .errors import errors_of
 from .fields import Answer, Field, Operation
+from .formats import JSON
 from .kinds import is_class
 from .problems import MEDIA_TYPE, Problem, phrase_of
 from .schemas import Schema, Schemas, narrowed, of_converter, of_text
@@ -20,7 +21,6 @@ from .schemas import Schema, Schemas, narrowed, of_converter, of_text
 if t.TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-_JSON = "application/json"
 _FORM = "application/x-www-form-urlencoded"
 _MULTIPART = "multipart/form-data"
 # Headers that OpenAPI describes elsewhere.
@@ -188,7 +188,7 @@ def _json_body(operation: Operation, body: list[Field], schemas: Schemas) -> Sch
         wanted = [each.alias for each in body if each.is_required]
         if wanted:
             schema["required"] = wanted
-    return {"required": required, "content": {_JSON: {"schema": schema}}}
+    return {"required": required, "content": schemas.content(schema)}
 
 
 def _form_body(forms: list[Field], schemas: Schemas) -> Schema:
@@ -311,7 +311,7 @@ def _answer(answer: Answer, schemas: Schemas) -> Schema:
     if is_class(answer.type, Problem):
         said["content"] = {MEDIA_TYPE: {"schema": schemas.problem()}}
     elif answer.adapter is not None:
-        said["content"] = {_JSON: {"schema": schemas.of(answer)}}
+        said["content"] = schemas.content(schemas.of(answer))
     # Pages come with links, if that module is in use at all.
     paging = sys.modules.get(f"{__package__}.paging")
     if paging is not None and is_class(answer.type, paging.Page):
@@ -334,9 +334,9 @@ def content_of(function: t.Any) -> Schema | None:
     if text.rpartition(".")[2] == "EventStream":
         return {"text/event-stream": {"schema": {"type": "string"}}}
     if text.partition("[")[0].rpartition(".")[2] in ("dict", "Dict", "Mapping"):
-        return {_JSON: {"schema": {"type": "object"}}}
+        return {JSON: {"schema": {"type": "object"}}}
     if text.partition("[")[0].rpartition(".")[2] in ("list", "List"):
-        return {_JSON: {"schema": {"type": "array", "items": {}}}}
+        return {JSON: {"schema": {"type": "array", "items": {}}}}
     return None
 
 

@@ -11,6 +11,7 @@ import typing as t
 from pydantic import TypeAdapter
 from pydantic.json_schema import GenerateJsonSchema
 
+from .formats import JSON, MSGPACK
 from .problems import SCHEMA as PROBLEM
 
 if t.TYPE_CHECKING:
@@ -62,9 +63,13 @@ _GENERATORS = {"": _Generator, "defaults": _WithoutDefaults, "all": _NothingRequ
 
 
 class Schemas:
-    """The schemas of all operations, made together, so that equal names are told apart."""
+    """The schemas of all operations, made together, so that equal names are told apart.
 
-    def __init__(self, operations: Iterable[Operation]) -> None:
+    :param with_msgpack: whether MessagePack is described as a way to send what JSON can hold
+    """
+
+    def __init__(self, operations: Iterable[Operation], with_msgpack: bool = False) -> None:
+        self._kinds = (JSON, MSGPACK) if with_msgpack else (JSON,)
         groups: dict[tuple[str, bool], dict[int, tuple[t.Any, t.Any, TypeAdapter[t.Any]]]] = {}
         # Held, since they are known by their identity.
         self._held = operations = [*operations]
@@ -98,6 +103,10 @@ class Schemas:
         """The schema of problem details."""
         self.definitions[self._problem] = PROBLEM
         return {"$ref": PLACE + self._problem}
+
+    def content(self, schema: Schema) -> Schema:
+        """A schema under the content types in which its values are sent."""
+        return {kind: {"schema": schema} for kind in self._kinds}
 
     def of(self, described: Field | Answer) -> Schema:
         """The schema of a field or an answer."""
