@@ -19,7 +19,7 @@ from werkzeug.exceptions import NotFound
 
 import erlen
 from erlen import Erlen
-from erlen.api import MalformedJson, Problem, Query, Status, ValidationProblem
+from erlen.api import Json, MalformedJson, Problem, Query, Status, ValidationProblem
 
 Ask = t.Callable[..., t.Any]
 
@@ -382,3 +382,34 @@ def test_messagepack_goes_both_ways(app: Erlen, ask: Ask) -> None:
     assert (wrong.status_code, wrong.content_type) == (400, "application/problem+json")
     faulty = ask("/", "POST", data=msgpack.packb({}), content_type="application/msgpack")
     assert faulty.status_code == 422
+
+
+def test_many_faults_are_counted_and_long_names_cut(app: Erlen, ask: Ask) -> None:
+    class Strict(BaseModel):
+        model_config = {"extra": "forbid"}
+
+    @app.post("/")
+    def view(numbers: Json[list[int]]) -> str:
+        return ""
+
+    @app.get("/")
+    def names(strict: Query[Strict]) -> str:
+        return ""
+
+    document = ask("/", "POST", json=["x"] * 5_000).get_json(force=True)
+    assert len(document["errors"]) == 100
+    assert document["detail"] == "5000 faults in the request. These are the first 100."
+    assert len(ask("/?" + "n" * 5_000).data) < 1_000
+
+
+def test_werkzeugs_response_class_is_used(app: Erlen) -> None:
+    from werkzeug.wrappers import Response
+
+    app.response_class = Response  # type: ignore[assignment]
+
+    @app.get("/")
+    def view() -> Item:
+        return Item(name="a")
+
+    answer = app.test_client(transport="wsgi").get("/")
+    assert answer.get_json()["name"] == "a"

@@ -528,3 +528,33 @@ def test_dependencies_of_requests_at_the_same_time_do_not_mix(app: Erlen) -> Non
         return [answer.data for answer in answers]
 
     assert asyncio.run(many()) == [str(n).encode() for n in range(20)]
+
+
+def test_methods_without_a_function_are_guarded_too(app: Erlen, ask: Ask) -> None:
+    from erlen.views import MethodView
+
+    class Own(MethodView):
+        methods: t.ClassVar[t.Any] = ["GET", "POST"]
+
+        def dispatch_request(self, **values: t.Any) -> str:
+            return "answered"
+
+    def refuse() -> None:
+        raise Problem(403)
+
+    app.add_url_rule("/", view_func=Own.as_view("own"))
+    assert ask("/").data == b"answered"
+    app.dependencies = [Depends(refuse)]
+    for verb in ("GET", "HEAD", "POST"):
+        assert ask("/", verb).status_code == 403
+
+
+def test_a_dependency_may_use_a_name_that_is_a_variable_elsewhere(app: Erlen, ask: Ask) -> None:
+    def paged(page: Query[int] = 1) -> int:
+        return page
+
+    @app.get("/books/<page>")
+    def view(page: str, number: Annotated[int, Depends(paged)]) -> str:
+        return f"{page} {number}"
+
+    assert ask("/books/cover?page=3").data == b"cover 3"

@@ -78,6 +78,8 @@ class _Answering:
             return other
         exact, write, status = first.exact, first.write_exact, first.status
         cls = self.app.response_class
+        if not hasattr(cls, "_sends_plainly"):  # a class of somebody else's
+            return other
         line = _line_of(cls, status)
         packs = has_msgpack()
 
@@ -139,7 +141,7 @@ class _Answering:
         ctx = current.get()[1]
         kind = wished(ctx.request) if ctx is not None and has_msgpack() else None
         if kind is None:
-            response = cls._from_bytes(writer.write(value), JSON)
+            response = cls(writer.write(value), mimetype=JSON)
         else:
             response = cls(writer.pack(value), content_type=kind)
             response.vary.add("Accept")

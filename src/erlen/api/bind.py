@@ -37,7 +37,8 @@ OPTIONS = (
 def derive(view: View, rule: Rule, app: t.Any) -> View:
     """The view in bound form, or itself where nothing is to be bound. Raises SetupError."""
     operations = operations_of(view, rule, app)
-    if all(operation.is_trivial for operation in operations.values()):
+    guard = _guard(rule, app) if hasattr(view, "view_class") else None
+    if guard is None and all(operation.is_trivial for operation in operations.values()):
         return view
     if _is_left_to_application(operations, app):
         return view
@@ -45,7 +46,11 @@ def derive(view: View, rule: Rule, app: t.Any) -> View:
         verb: _around(operation, view, app, rule.arguments)
         for verb, operation in operations.items()
     }
-    bound = ways[None] if None in ways else _by_method(ways, view)
+    if None in ways:
+        bound = ways[None]
+    else:
+        other = view if guard is None else _around(guard, view, app, rule.arguments)
+        bound = _by_method(ways, other)
     return t.cast("View", update_wrapper(bound, view))
 
 
@@ -88,6 +93,14 @@ def _options_of(rule: Rule, app: t.Any) -> dict[str, t.Any]:
     return options
 
 
+def _guard(rule: Rule, app: t.Any) -> Operation | None:
+    """The dependencies of a class-based view's methods that have no function of their own."""
+    dependencies = _options_of(rule, app).get("dependencies")
+    if not dependencies:
+        return None
+    return read_view(lambda: None, rule.arguments, True, {"dependencies": dependencies})
+
+
 def _is_left_to_application(operations: dict[str | None, Operation], app: t.Any) -> bool:
     """Whether an application that makes responses of what it likes is all that is concerned."""
     from ..app import Erlen
@@ -97,12 +110,13 @@ def _is_left_to_application(operations: dict[str | None, Operation], app: t.Any)
     return not any(each.binds or each.options for each in operations.values())
 
 
-def _by_method(bound: dict[str | None, View], view: View) -> View:
-    """A class-based view whose methods are bound each for itself."""
+def _by_method(bound: dict[str | None, View], other: View) -> View:
+    """A class-based view whose methods are bound each for itself; `other` for those unknown."""
 
     def choose(**values: t.Any) -> t.Any:
         method = current.get()[1].request.method  # type: ignore[union-attr]
-        return (bound.get(method) or bound.get("GET") or view)(**values)
+        way = bound.get(method) or (bound.get("GET") if method == "HEAD" else None)
+        return (way or other)(**values)
 
     return choose
 

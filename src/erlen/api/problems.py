@@ -27,7 +27,7 @@ if t.TYPE_CHECKING:
     from pydantic import ValidationError
 
 MEDIA_TYPE = "application/problem+json"
-_MOST_INPUT = 200
+_MOST_TEXT = 200
 
 
 class Fault(t.TypedDict):
@@ -137,15 +137,21 @@ def phrase_of(code: int) -> str:
         return "Unknown Error"
 
 
+#: More faults are counted, but not told: a list of a million wrong numbers has a million.
+MOST_FAULTS = 100
+
+
 class ValidationProblem(Problem, UnprocessableEntity):
-    """A request whose parts do not validate (422); `errors` has every fault."""
+    """A request whose parts do not validate (422); `errors` has the faults."""
 
     code = 422
 
     def __init__(self, errors: Sequence[Fault]) -> None:
-        self.errors = list(errors)
-        count = len(self.errors)
+        count = len(errors)
+        self.errors = list(errors[:MOST_FAULTS])
         detail = f"{count} fault{'' if count == 1 else 's'} in the request."
+        if count > MOST_FAULTS:
+            detail += f" These are the first {MOST_FAULTS}."
         super().__init__(422, detail, errors=self.errors)
 
 
@@ -197,12 +203,19 @@ def faults_of(error: ValidationError, *location: str | int) -> list[Fault]:
     """The faults that pydantic found in what is at a location."""
     return [
         {
-            "location": [*location, *fault["loc"]],
-            "message": fault["msg"],
+            "location": [*location, *map(_short, fault["loc"])],
+            "message": _short(fault["msg"]),
             "type": fault["type"],
         }
         for fault in error.errors(include_url=False, include_context=False, include_input=False)
     ]
+
+
+def _short(text: t.Any) -> t.Any:
+    """A text that a client may have made long, such as a name that it sent."""
+    if isinstance(text, str) and len(text) > _MOST_TEXT:
+        return f"{text[:_MOST_TEXT]}..."
+    return text
 
 
 def missing(*location: str | int) -> Fault:

@@ -165,7 +165,7 @@ class Reader:
             if mark is not None and mark is default:
                 default = MISSING
             if isinstance(mark, Dependency):
-                if name in self.variables:
+                if name in self.variables and not self.dependency:
                     self.fail(f"{name!r} has a dependency, but is a variable of the URL.")
                 provided.append(self.provided(name, mark, bare))
             elif isinstance(mark, In):
@@ -197,7 +197,7 @@ class Reader:
             tuple(provided),
             tuple(requests),
             tuple(scopes),
-            variables=self.taken(),
+            variables=self.taken(provided),
         )
         self.check_body(operation)
         return operation
@@ -262,6 +262,10 @@ class Reader:
                 self.fail(f"the dependency of {name!r} names no function, and its type no class.")
         if not callable(provide):
             self.fail(f"the dependency of {name!r} is {provide!r}, which cannot be called.")
+        try:
+            hash(provide)
+        except TypeError:
+            self.fail(f"the dependency of {name!r} is {provide!r}, which cannot be hashed.")
         if provide in self.within:
             self.fail(f"the dependency of {name!r} depends on itself.")
         operation = Reader(
@@ -335,7 +339,7 @@ class Reader:
             self.fail(f"{name!r} has an alias that is no single name: {alias!r}.")
         if mark.location == "path" and name not in self.variables and alias not in self.variables:
             self.fail(f"{name!r} comes from the path, which has no variable of that name.")
-        if mark.location != "path" and name in self.variables:
+        if mark.location != "path" and name in self.variables and not self.dependency:
             self.fail(
                 f"{name!r} is marked as from the {mark.location}, but is a variable of the URL."
             )
@@ -365,10 +369,11 @@ class Reader:
 
     # The whole
 
-    def taken(self) -> frozenset[str]:
+    def taken(self, provided: t.Iterable[Provided]) -> frozenset[str]:
         """Parameters that variables of the URL fill as they are."""
-        names = {parameter.name for parameter, _ in self.parameters()}
-        return frozenset((names & self.variables) - {each.name for each in self.fields})
+        names = {parameter.name for parameter, _ in self.parameters()} & self.variables
+        names -= {each.name for each in self.fields}
+        return frozenset(names - {each.name for each in provided})
 
     def check_body(self, operation: Operation) -> None:
         everything = operation.everything()
