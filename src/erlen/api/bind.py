@@ -12,12 +12,13 @@ from functools import update_wrapper
 from ..engine.bridge import is_coroutine_function
 from ..engine.derive import functions_of
 from ..state import current
+from .annotations import signature_of
 from .answers import compile_answer
 from .depends import Call, Shape, compile_reading, compile_steps, without_repeats
 from .fields import Operation
 from .places import Values, most_of
 from .problems import ValidationProblem
-from .signatures import read_view, signature_of
+from .signatures import read_view
 
 if t.TYPE_CHECKING:
     from collections.abc import Callable

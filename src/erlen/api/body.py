@@ -8,6 +8,7 @@ from pydantic import Field as make_info
 from pydantic import TypeAdapter, ValidationError, create_model
 
 from . import structs
+from .annotations import for_validation
 from .fields import Field, Operation
 from .formats import JSON, MSGPACK_TYPES, content_type_of, has_msgpack, unpacker
 from .places import Faults, Step, Values, defaults_of, is_bodyless
@@ -19,7 +20,6 @@ from .problems import (
     faults_of,
     missing,
 )
-from .signatures import for_validation
 
 if t.TYPE_CHECKING:
     from collections.abc import Callable

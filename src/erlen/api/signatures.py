@@ -2,27 +2,32 @@
 
 from __future__ import annotations
 
-import builtins
 import dataclasses
 import inspect
-import sys
 import typing as t
 from collections.abc import Collection, Mapping
 
 from pydantic import AliasChoices, BaseModel, PydanticUserError, TypeAdapter
-from pydantic import Field as make_info
 from pydantic.fields import FieldInfo
 from pydantic_core import SchemaError
 from werkzeug.datastructures import FileStorage
 from werkzeug.wrappers import Request as BaseRequest
 
-from ..engine.names import NAMES, innermost
 from ..errors import SetupError
 from ..paths import find_source
-from . import structs
+from .annotations import (
+    for_validation,
+    is_valid,
+    marks_in,
+    names_around,
+    resolve,
+    samples_of,
+    signature_of,
+    takes_self,
+    without_marks,
+)
 from .fields import MISSING, Field, Operation, Provided
 from .kinds import (
-    UNIONS,
     annotated,
     is_class,
     is_file,
@@ -41,11 +46,6 @@ if t.TYPE_CHECKING:
 
 _BY_KEYWORD = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
 _TEXTS = ("path", "query", "header", "cookie")
-#: What a converter of Werkzeug's makes of the text in a URL: values of all kinds that it can give.
-_SAMPLES: dict[str, tuple[t.Any, ...]] = {
-    "IntegerConverter": (0, 1, 2, 7, 10, 100, 1_000, 10**6, 2**31),
-    "FloatConverter": (0.0, 1.0, 0.5, 1.5, 100.0, 10.0**6),
-}
 
 
 class Reader:
@@ -79,7 +79,7 @@ class Reader:
         self.within = (*within, function)
         self.fillers = fillers
         self.owner = owner
-        self.names = {**(names or {}), **_names_around(function, owner)}
+        self.names = {**(names or {}), **names_around(function, owner)}
         self.fields: list[Field] = []
         self.marked: set[str] = set()
 
@@ -107,7 +107,7 @@ class Reader:
                 self.fail(f"its signature cannot be read: {error}")
             return []
         found = [*signature.parameters.values()]
-        if self.owner is not None and _takes_self(function, self.owner):
+        if self.owner is not None and takes_self(function, self.owner):
             del found[:1]
         return [(each, each.annotation) for each in found]
 
@@ -122,17 +122,7 @@ class Reader:
 
     def resolve(self, annotation: t.Any) -> t.Any:
         """An annotation with its texts read. Raises NameError."""
-        if annotation is MISSING or annotation is None:
-            return annotation
-        holder = type("Holder", (), {"__annotations__": {"it": annotation}})
-        inner: t.Any = innermost(self.function)
-        space = {**vars(builtins), **getattr(inner, "__globals__", {})}
-        if not hasattr(inner, "__globals__"):
-            space.update(vars(sys.modules.get(getattr(inner, "__module__", ""), builtins)))
-        # All in one: functions within the annotation find their names among the globals.
-        space.update(self.names)
-        hints = t.get_type_hints(holder, space, {}, include_extras=True)
-        return hints["it"]
+        return resolve(annotation, self.function, self.names)
 
     def resolved(self, parameter: inspect.Parameter, annotation: t.Any) -> t.Any:
         """The annotation of a parameter that is bound."""
@@ -215,7 +205,7 @@ class Reader:
             annotation = self.resolve(written)
         except (NameError, TypeError, SyntaxError, AttributeError):
             return False
-        return bool(_marks_in(annotation)) or parameter.name in self.variables
+        return bool(marks_in(annotation)) or parameter.name in self.variables
 
     def bind_unmarked(self, name: str, annotation: t.Any, default: t.Any) -> None:
         try:
@@ -233,7 +223,7 @@ class Reader:
             annotation = self.resolve(written)
         except (NameError, TypeError, SyntaxError, AttributeError):
             return
-        if self.dependency and parameter.default is MISSING or _marks_in(annotation):
+        if self.dependency and parameter.default is MISSING or marks_in(annotation):
             self.fail(
                 f"its parameter {parameter.name!r} can be given by position only, but parameters"
                 " are bound by their names."
@@ -241,7 +231,7 @@ class Reader:
 
     def mark_of(self, name: str, annotation: t.Any, default: t.Any) -> tuple[t.Any, t.Any]:
         """The mark of a parameter, and its type without."""
-        marks, bare = _without_marks(annotation)
+        marks, bare = without_marks(annotation)
         if isinstance(default, (In, Dependency)):
             marks = [*marks, default]
         if len(marks) > 1:
@@ -399,148 +389,12 @@ class Reader:
                 continue
             for rule in rules:
                 converter = rule._converters.get(field.alias) or rule._converters.get(field.name)
-                samples = _samples(converter)
-                if samples and not any(_is_valid(field.adapter, each) for each in samples):
+                samples = samples_of(converter)
+                if samples and not any(is_valid(field.adapter, each) for each in samples):
                     self.fail(
                         f"{field.name!r} is of a type that takes nothing of what"
                         f" {type(converter).__name__} gives in {rule.rule!r}: {field.type!r}."
                     )
-
-
-def _is_valid(adapter: TypeAdapter[t.Any], value: t.Any) -> bool:
-    try:
-        adapter.validate_python(value)
-    except ValueError:
-        return False
-    return True
-
-
-def _samples(converter: t.Any) -> tuple[t.Any, ...]:
-    name = type(converter).__name__
-    if name == "UUIDConverter":
-        from uuid import uuid4
-
-        return (uuid4(),)
-    if name == "AnyConverter":
-        return tuple(converter.items)
-    samples = _SAMPLES.get(name, ())
-    bounds = [getattr(converter, each, None) for each in ("min", "max")]
-    return (*samples, *(each for each in bounds if each is not None)) if samples else ()
-
-
-def signature_of(function: t.Any) -> inspect.Signature:
-    """`inspect.signature`, also where names of annotations are not known yet."""
-    if sys.version_info >= (3, 14):
-        from annotationlib import Format
-
-        return inspect.signature(function, annotation_format=Format.FORWARDREF)
-    return inspect.signature(function)
-
-
-def _names_around(function: t.Any, owner: type | None) -> dict[str, t.Any]:
-    """Names that annotations may use besides the module's: of closures, classes, parameters."""
-    inner = innermost(function)
-    names: dict[str, t.Any] = dict(getattr(inner, NAMES, {}))
-    code, cells = getattr(inner, "__code__", None), getattr(inner, "__closure__", None)
-    for name, cell in zip(getattr(code, "co_freevars", ()), cells or (), strict=False):
-        try:
-            names[name] = cell.cell_contents
-        except ValueError:
-            continue  # it is yet to be assigned
-    for parameter in getattr(inner, "__type_params__", ()):
-        names[parameter.__name__] = parameter
-    if owner is not None:
-        for base in reversed(owner.__mro__[:-1]):
-            names.update(
-                (name, value) for name, value in vars(base).items() if not name.startswith("_")
-            )
-    return names
-
-
-def _takes_self(function: t.Any, owner: type) -> bool:
-    """Whether the first parameter of what a class has is the object."""
-    name = getattr(function, "__name__", "")
-    held = inspect.getattr_static(owner, name, None)
-    return not isinstance(held, (staticmethod, classmethod))
-
-
-def _marks_in(annotation: t.Any) -> list[t.Any]:
-    return _without_marks(annotation)[0]
-
-
-def _without_marks(annotation: t.Any) -> tuple[list[t.Any], t.Any]:
-    """The marks that stand around a type, also within a union, and the type without them."""
-    origin = t.get_origin(annotation)
-    if origin is t.Annotated:
-        base, *metadata = t.get_args(annotation)
-        marks, base = _without_marks(base)
-        rest = []
-        for each in metadata:
-            if isinstance(each, (In, Dependency)):
-                marks.append(each)
-            elif _is_bare_alias(each):
-                marks.append(each.__metadata__[0])
-            else:
-                rest.append(each)
-        return marks, annotated(base, rest)
-    if origin in UNIONS:
-        found = [_without_marks(each) for each in t.get_args(annotation)]
-        marks = [mark for marks, _ in found for mark in marks]
-        if marks:
-            return marks, t.Union[tuple(kind for _, kind in found)]  # noqa: UP007
-    return [], annotation
-
-
-def _is_bare_alias(each: t.Any) -> bool:
-    """Whether this is `Query` itself, as in `Annotated[int, Query]`."""
-    return (
-        t.get_origin(each) is t.Annotated
-        and isinstance(t.get_args(each)[0], t.TypeVar)
-        and isinstance(each.__metadata__[0], In)
-    )
-
-
-def for_validation(annotation: t.Any, lax: bool = False) -> t.Any:
-    """The type as pydantic takes it: without what is of parameters only, and without files.
-
-    :param lax: whether texts become numbers and the like also where pydantic does not decide
-    """
-    if t.get_origin(annotation) is t.Annotated:
-        base, *metadata = t.get_args(annotation)
-        said: list[t.Any] = []
-        for each in metadata:
-            if isinstance(each, FieldInfo):
-                said += [*each.metadata, *_about(each)]
-            elif not isinstance(each, Upload):
-                said.append(each)
-        return annotated(for_validation(base, lax), said)
-    if t.get_origin(annotation) in UNIONS and any(_uploads(e) for e in t.get_args(annotation)):
-        return t.Any
-    if is_class(annotation, FileStorage):
-        return t.Any
-    if is_list(annotation) and any(_uploads(each) for each in t.get_args(annotation)):
-        return list[t.Any]
-    return structs.adapted(annotation, lax)
-
-
-def _uploads(annotation: t.Any) -> bool:
-    return is_class(plain(annotation), FileStorage)
-
-
-def _about(info: FieldInfo) -> list[t.Any]:
-    """What a description says of the values, without name and default."""
-    said: dict[str, t.Any] = {
-        name: value
-        for name in ("title", "description", "examples", "discriminator", "json_schema_extra")
-        if (value := getattr(info, name, None)) is not None
-    }
-    if info.deprecated:
-        extra = said.get("json_schema_extra")
-        said["json_schema_extra"] = {
-            **(extra if isinstance(extra, dict) else {}),
-            "deprecated": True,
-        }
-    return [make_info(**said)] if said else []
 
 
 def read_view(
