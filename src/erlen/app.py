@@ -489,8 +489,9 @@ class Erlen(Templates, Serving, Stages):
             request.trusted_hosts = trusted
         # Asked for its error; the URL map does not know of trusted hosts.
         request.host = get_host(request.environ, request.trusted_hosts)
-        if not _NEVER_IN_HOST.isdisjoint(request.host):
-            raise SecurityError(f"Host {request.host!r} is not valid.")
+        host = request.host
+        if not _NEVER_IN_HOST.isdisjoint(host) or not _is_address(host):
+            raise SecurityError(f"Host {host!r} is not valid.")
         server_name: str | None = config["SERVER_NAME"]
         subdomain: str | None = None
         if self.url_map.host_matching:
@@ -568,6 +569,18 @@ def __getattr__(name: str) -> t.Any:
     if name in {"Map", "MapAdapter", "Rule"}:  # as in `flask.app`, but not imported for that
         return getattr(import_module("werkzeug.routing"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def _is_address(host: str) -> bool:
+    """Whether a host can stand in a URL: brackets around an IPv6 address only, and a port that is
+    a number (RFC 3986, 3.2)."""
+    name, port = host, ""
+    if not host.endswith("]"):
+        name, port = host.rpartition(":")[::2] if ":" in host else (host, "")
+    if port and not (port.isascii() and port.isdigit() and int(port) <= 65_535):
+        return False
+    is_bracketed = name[:1] == "[" and name[-1:] == "]"
+    return is_bracketed or ":" not in name and "[" not in name and "]" not in name
 
 
 _NEVER_IN_HOST = frozenset("/?#@\\<>^|`{}\"' \t\r\n\0")
