@@ -80,6 +80,8 @@ class ProductChange(Model):
 class Product(NewProduct):
     id: Id
     seller_id: Id
+    # Cancelled orders come back to whatever the seller has said since.
+    stock: int = 0
 
 
 class Picture(Model):

@@ -226,6 +226,15 @@ def test_an_order_takes_from_the_stock_and_a_cancelled_one_gives_back(
     assert client.get(lamp).get_json()["stock"] == 3
 
 
+def test_what_comes_back_can_be_more_than_a_seller_may_say(
+    client: FlaskClient, ann: dict[str, str], lamp: str
+) -> None:
+    order(client, ann, 3)
+    assert client.patch(lamp, json={"stock": 1_000_000}, headers=ann).status_code == 200
+    assert client.delete("/orders/1", headers=ann).status_code == 204
+    assert client.get(lamp).get_json()["stock"] == 1_000_003
+
+
 def test_an_order_of_too_much_takes_nothing(
     client: FlaskClient, ann: dict[str, str], lamp: str
 ) -> None:
