@@ -7,7 +7,7 @@ import shutil
 
 import pytest
 
-from benchmarks import asgi_inprocess
+from benchmarks import asgi_inprocess, typed
 from benchmarks.apps import PEERS
 from benchmarks.http import __main__ as http_command
 from benchmarks.http import loads
@@ -137,3 +137,14 @@ def test_views_of_a_crowd_answer_with_what_the_upstream_said(path: str) -> None:
     for package in ("granian", "aiohttp", "requests"):
         pytest.importorskip(package, reason=f"{package} is not installed")
     assert len(loads.crowd("erlen", "granian", path, size=3, rounds=2, threads=3)) == 2
+
+
+@pytest.mark.parametrize("peer", typed.PEERS)
+def test_the_typed_route_is_answered_as_it_has_to_be(
+    peer: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("pydantic", reason="pydantic is not installed")
+    package = typed.PEERS[peer].package
+    if package is not None:
+        pytest.importorskip(package, reason=f"{package} is not installed")
+    assert typed.check_one(peer) == 0, capsys.readouterr().out

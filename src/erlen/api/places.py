@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import typing as t
 from collections.abc import Callable
+from functools import partial
 
 from pydantic import ValidationError
 from werkzeug.datastructures import FileStorage
@@ -183,9 +184,8 @@ def form_reader(most: int | None) -> Read:
             if kind not in FORM_TYPES and not is_bodyless(request):
                 raise WrongMediaType(kind, *FORM_TYPES)
             if most is not None:
-                open_file = request._get_file_stream
-                request._get_file_stream = lambda *args, **about: _LimitedFile(
-                    open_file(*args, **about), most
+                request._get_file_stream = partial(
+                    _open_limited, request._get_file_stream, most
                 )
         return request.form
 
@@ -200,6 +200,10 @@ def is_bodyless(request: t.Any) -> bool:
     if request.headers.get("Transfer-Encoding"):
         return False
     return not request.get_data()
+
+
+def _open_limited(open_file: t.Any, most: int, *args: t.Any, **about: t.Any) -> _LimitedFile:
+    return _LimitedFile(open_file(*args, **about), most)
 
 
 class _LimitedFile:

@@ -76,7 +76,7 @@ class Problem(HTTPException):
         super().__init__(description=detail)
         if code is not None:
             self.code = int(code)
-        self.title = title or phrase_of(self.code)
+        self.title = title or phrase_of(self.code or 400)
         self.type = type
         self.members = members
         self.more_headers = dict(headers or {})

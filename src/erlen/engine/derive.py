@@ -46,7 +46,7 @@ def derive(view: View, rule: Rule | None, app: t.Any) -> View:
     ):
         return view
     try:
-        product = import_module(_PRODUCT, __package__.rpartition(".")[0])
+        product = import_module(_PRODUCT, (__package__ or "").rpartition(".")[0])
     except ImportError as error:
         if getattr(error, "name", "") != "pydantic":
             raise
