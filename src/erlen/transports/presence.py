@@ -32,11 +32,11 @@ class Presence:
     def watch(self) -> None:
         """From a moment on cancel the current task when the client leaves."""
         if self._task is None:
-            task: t.Any = asyncio.current_task()
-            self._task = task
+            # Not asked of the task: on Granian's own implementation of tasks it does not know.
+            loop = asyncio.get_running_loop()
+            self._task = asyncio.current_task(loop)
             self._is_watched = True
             self._context = copy_context()
-            loop = task.get_loop()
             sentry: _Sentry | None = getattr(_of_thread, "sentry", None)
             if sentry is None or sentry.loop is not loop:
                 sentry = _of_thread.sentry = _Sentry(loop)
