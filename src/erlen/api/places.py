@@ -184,9 +184,7 @@ def form_reader(most: int | None) -> Read:
             if kind not in FORM_TYPES and not is_bodyless(request):
                 raise WrongMediaType(kind, *FORM_TYPES)
             if most is not None:
-                request._get_file_stream = partial(
-                    _open_limited, request._get_file_stream, most
-                )
+                request._get_file_stream = partial(_open_limited, request._get_file_stream, most)
         return request.form
 
     return read
