@@ -6,6 +6,7 @@ The form is that of the application's error handlers: one that is annotated to r
 
 from __future__ import annotations
 
+import contextlib
 import typing as t
 
 from werkzeug.exceptions import (
@@ -16,6 +17,9 @@ from werkzeug.exceptions import (
 )
 from werkzeug.routing.converters import NumberConverter
 
+from ..engine.names import annotations_of
+from .annotations import resolve
+from .kinds import is_class
 from .problems import (
     MEDIA_TYPE,
     FileTooLarge,
@@ -132,9 +136,9 @@ def _form_of(
         return None if isinstance(error, NotFound) else _HTML
     from .operations import content_of
 
-    returned: t.Any = getattr(handler, "__annotations__", {}).get("return")
-    if isinstance(returned, str):
-        returned = getattr(handler, "__globals__", {}).get(returned, returned)
-    if isinstance(returned, type) and issubclass(returned, Problem):
+    returned = annotations_of(handler).get("return")
+    with contextlib.suppress(NameError, SyntaxError, TypeError):  # it may be for type checkers
+        returned = resolve(returned, handler, {})
+    if is_class(returned, Problem):
         return {MEDIA_TYPE: {"schema": schemas.problem()}}
     return content_of(handler)

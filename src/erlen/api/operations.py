@@ -11,6 +11,7 @@ import sys
 import typing as t
 from dataclasses import dataclass, field
 
+from ..engine.names import annotations_of
 from .errors import errors_of
 from .fields import Answer, Field, Operation
 from .formats import JSON
@@ -327,7 +328,7 @@ def _untyped_answer(function: t.Any, status: int) -> Schema:
 
 def content_of(function: t.Any) -> Schema | None:
     """What the annotation of a view says that Flask answers itself."""
-    returned = getattr(function, "__annotations__", {}).get("return")
+    returned = annotations_of(function).get("return")
     text = returned if isinstance(returned, str) else getattr(returned, "__name__", "")
     if text == "str":
         return {"text/html": {"schema": {"type": "string"}}}
