@@ -20,7 +20,6 @@ from . import json as _json
 from .config import Config, ConfigAttribute
 from .ctx import _AppCtxGlobals
 from .engine.compile import WATCHED, stages_of
-from .engine.names import keep_names
 from .engine.registry import HookDict, ViewDict
 from .errors import SetupError
 from .globals import g, request
@@ -29,7 +28,7 @@ from .helpers import get_debug_flag
 from .helpers import get_flashed_messages as get_flashed_messages
 from .json.provider import DefaultJSONProvider, JSONProvider
 from .paths import caller_place, find_instance_path, find_source
-from .scaffold import Scaffold, _endpoint_from_view_func, setupmethod
+from .scaffold import Scaffold, _endpoint_from_view_func, keep_local_names, setupmethod
 from .serving import Serving
 from .sessions import SecureCookieSessionInterface, SessionInterface
 from .stages import Stages
@@ -411,7 +410,7 @@ class Erlen(Templates, Serving, Stages):
         """
         if endpoint is None:
             endpoint = _endpoint_from_view_func(t.cast("ft.RouteCallable", view_func))
-        keep_names(view_func)
+        keep_local_names(view_func)
         methods = options.pop("methods", None)
         if methods is None:
             methods = getattr(view_func, "methods", None) or ("GET",)

@@ -9,7 +9,6 @@ import os
 import typing as t
 from functools import update_wrapper
 
-from .engine.names import keep_names
 from .scaffold import (
     Scaffold,
     T_after_request,
@@ -24,6 +23,7 @@ from .scaffold import (
     _append,
     _endpoint_from_view_func,
     _sentinel,
+    keep_local_names,
     setupmethod,
 )
 
@@ -264,7 +264,7 @@ class Blueprint(Scaffold):
         for what, text in given.items():
             if text and "." in text:
                 raise ValueError(f"{what} may not contain a dot '.' character.")
-        keep_names(view_func)
+        keep_local_names(view_func)
 
         def replay(state: BlueprintSetupState) -> None:
             state.add_url_rule(

@@ -87,6 +87,16 @@ def _make_registry() -> defaultdict[ft.AppOrBlueprintKey, t.Any]:
     return defaultdict(list)
 
 
+def keep_local_names(view: t.Any) -> None:
+    """Keep what the annotations of a view name of the function that defines it."""
+    # PERF: most views are defined in modules, and need none of this.
+    name = getattr(view, "__qualname__", None)
+    if isinstance(name, str) and "<locals>" in name and not name.endswith("<lambda>"):
+        from .engine.names import keep_names
+
+        keep_names(view)
+
+
 def _append(registry: t.Any, function: t.Any) -> None:
     """Register a function for the object itself, also in a dict that somebody put there."""
     if isinstance(registry, defaultdict):
