@@ -308,6 +308,7 @@ class Exchange(Presence):
                     await send({"type": "http.response.body", "body": piece, "more_body": True})
                     sent += 1
                     if not sent % _TURN:
+                        self.watch_now()
                         await sleep(0)
         finally:
             self.rest()
@@ -324,6 +325,7 @@ class Exchange(Presence):
         threads = app.body_threads
         pieces = None
         is_started = False
+        sent = 0
         while True:
             if answer.is_started and not is_started:
                 is_started = True
@@ -346,6 +348,9 @@ class Exchange(Presence):
                 break
             if piece:
                 await send({"type": "http.response.body", "body": piece, "more_body": True})
+                sent += 1
+                if sent == _TURN:
+                    self.watch_now()
         await send({"type": "http.response.body", "body": b""})
 
 

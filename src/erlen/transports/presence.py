@@ -45,6 +45,13 @@ class Presence:
             if not sentry.is_ticking:
                 sentry.set_timer()
 
+    def watch_now(self) -> None:
+        """Watch already: a stream goes on, and some servers log each piece sent in vain."""
+        if self._is_watched and self._watcher is None:
+            self._sentry.young.discard(self)
+            self._sentry.old.discard(self)
+            self.begin()
+
     def begin(self) -> None:
         """Watch from now on."""
         watching = self._cancel_when_gone()
