@@ -60,7 +60,9 @@ def metadata_of(annotation: t.Any) -> tuple[t.Any, ...]:
 
 
 def is_class(annotation: t.Any, base: type) -> bool:
-    return isinstance(annotation, type) and issubclass(annotation, base)
+    # Python 3.10 takes `list[int]` for a class, too.
+    is_any = isinstance(annotation, type) and t.get_origin(annotation) is None
+    return is_any and issubclass(annotation, base)
 
 
 def is_struct(kind: t.Any) -> bool:
@@ -107,7 +109,7 @@ def is_simple(kind: t.Any) -> bool:
         return all(each is type(None) or is_simple(plain(each)) for each in t.get_args(kind))
     if isinstance(kind, t.NewType):
         return is_simple(plain(kind.__supertype__))
-    if not isinstance(kind, type):
+    if not is_class(kind, object):
         return False
     if issubclass(kind, _SCALARS):
         return True

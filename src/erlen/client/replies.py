@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from werkzeug.wrappers import Response as BaseResponse
 
 from ..api.fields import MISSING, Answer
-from ..api.kinds import plain
+from ..api.kinds import is_class, plain
 from ..api.problems import MEDIA_TYPE
 from .errors import error_of
 from .outputs import restorer_of
@@ -91,7 +91,7 @@ class Reader:
             raise error_of(call, response, message) from error
 
     def _takes_response(self) -> bool:
-        return any(isinstance(each, type) and issubclass(each, BaseResponse) for each in self.kinds)
+        return any(is_class(each, BaseResponse) for each in self.kinds)
 
     def _untyped(self, call: str, response: Response) -> t.Any:
         """What Flask makes an answer of, made of the answer."""
