@@ -159,21 +159,27 @@ async def settled() -> dict[str, int]:
     """What is held once what clients have left behind has come to its end, or half a second on."""
     found = held()
     for _ in range(50):
-        if not (found["busy threads"] or found["connections"]):
+        if not (found["busy threads"] or found["connections"] or found["contexts"]):
             break
         await asyncio.sleep(0.01)
         found = held()
     return found
 
 
-def run(clients: int, report: Callable[[str], None] = print) -> list[str]:
-    """Compare what is held before and after; a sentence for each fault."""
+def run(
+    clients: int, warm_up: int | None = None, report: Callable[[str], None] = print
+) -> list[str]:
+    """Compare what is held before and after; a sentence for each fault.
+
+    As many clients come before, unless `warm_up` says how many.
+    """
+    first = clients if warm_up is None else warm_up
 
     async def main() -> list[str]:
         # What is made once and kept: threads, pooled greenlets, compiled plans, buffers.
-        faults = await visit(0, 400)
+        faults = await visit(0, first)
         before, memory_before = await settled(), memory_held()
-        faults += await visit(1000, 1000 + clients)
+        faults += await visit(first, first + clients)
         after, memory_after = await settled(), memory_held()
         report(f"held before {before}\nheld after  {after}")
         report(f"memory before {memory_before}, after {memory_after}")

@@ -155,9 +155,13 @@ def served(server: str) -> Iterator[int]:
 
 
 def run(
-    server: str, clients: int, warm_up: int = 4000, report: Callable[[str], None] = print
+    server: str, clients: int, warm_up: int | None = None, report: Callable[[str], None] = print
 ) -> list[str]:
-    """Compare what a server holds before and after; a sentence for each fault."""
+    """Compare what a server holds before and after; a sentence for each fault.
+
+    As many clients come before, unless `warm_up` says how many.
+    """
+    warm_up = clients if warm_up is None else warm_up
     with served(server) as port:
         # What is made once and kept: threads, pooled greenlets, compiled plans, buffers.
         asyncio.run(visit(port, 0, warm_up, server in HTTP_ONLY))
