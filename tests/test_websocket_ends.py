@@ -638,7 +638,8 @@ async def test_clients_that_leave_at_any_moment_leave_nothing_behind(app: Erlen)
         await many(100)
     gc.collect()
     assert len(alive) == 0
-    assert count_greenlets() <= greenlets
+    # The pool may have grown by a few; 500 clients that left something would be seen.
+    assert count_greenlets() <= greenlets + 16
 
 
 def count_greenlets() -> int:
