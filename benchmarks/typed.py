@@ -176,7 +176,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, help="how many rounds (7, or 3 when quick)")
     parser.add_argument("--http", action="store_true", help="over HTTP, with wrk")
     parser.add_argument("--clock", choices=inprocess.CLOCKS, default="wall")
-    parser.add_argument("--output", type=Path, default=RESULTS / "typed.json")
+    parser.add_argument("--output", type=Path, help="results/typed.json, or typed_http.json")
     parser.add_argument("--worker", choices=[*PEERS, "untyped"], help=argparse.SUPPRESS)
     parser.add_argument("--contract", choices=list(PEERS), help=argparse.SUPPRESS)
     parser.add_argument("--seconds", type=float, default=0.2, help=argparse.SUPPRESS)
@@ -233,7 +233,10 @@ def main() -> int:
         ["erlen", "pydantic", "msgspec", "fastapi", "litestar", "blacksheep", "flask-openapi3"]
         + ["APIFlask", "granian", "uvloop"]
     )
-    write_result(options.output, {**known, "rounds": options.rounds, **result}, gates)
+    output = options.output or RESULTS / ("typed_http.json" if options.http else "typed.json")
+    write_result(
+        output, {**known, "clock": options.clock, "rounds": options.rounds, **result}, gates
+    )
     return 0 if print_gates(gates) else 1
 
 
