@@ -1,8 +1,8 @@
 """Sends the same requests to a program on Erlen and to its twin on FastAPI.
 
 A program is a function that returns both applications; its requests stand in its decorator. Equal
-have to be the status, and of answers that are no errors the JSON value (or text) and the headers that
-the program is about. Error bodies differ by design: problem details here, lists of details there.
+have to be the status, of answers that are no errors the JSON value (or text), and the headers in
+`COMPARED_HEADERS`. Error bodies differ by design: problem details here, lists of details there.
 """
 
 import typing as t
