@@ -99,7 +99,7 @@ def models(draw: Any, inner: st.SearchStrategy[Typed]) -> Typed:
         if draw(st.booleans()):
             options["serialization_alias"] = f"{name}.out"
         described[name] = (kind, Field(**options))
-    config = {"validate_by_name": True, "validate_by_alias": True}
+    config = {"populate_by_name": True}
     model = create_model("Model", __config__=config, **described)  # type: ignore[call-overload]
     return model, st.builds(lambda **given: model(**given), **values)
 

@@ -17,6 +17,7 @@ from werkzeug.routing import BuildError
 from werkzeug.test import stream_encode_multipart
 
 from ..api.fields import Field, Provided
+from ..api.kinds import is_class
 from .inputs import input_of
 
 if t.TYPE_CHECKING:
@@ -196,8 +197,8 @@ def _place(parts: _Parts, route: Route, known: Field, value: t.Any) -> None:
     if location == "file":
         _place_files(parts, known, value)
     elif location == "json":
-        is_lean = isinstance(known.type, type) and issubclass(known.type, BaseModel)
-        parts.json[known.alias] = input_of(known.adapter, value, lean=is_lean)
+        is_model = is_class(known.type, BaseModel)
+        parts.json[known.alias] = input_of(known.adapter, value, lean=is_model)
     elif location == "path":
         made = input_of(known.adapter, value)
         key = known.name if known.name in route.variables else known.alias
