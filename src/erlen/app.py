@@ -53,10 +53,15 @@ if t.TYPE_CHECKING:
     from .testing import AsyncFlaskClient, FlaskClient, FlaskCliRunner
     from .websockets import Websocket
 
-T_shell_context_processor = t.TypeVar(
-    "T_shell_context_processor", bound="ft.ShellContextProcessorCallable"
-)
-T_teardown = t.TypeVar("T_teardown", bound="ft.TeardownCallable")
+if t.TYPE_CHECKING:
+    T_shell_context_processor = t.TypeVar(
+        "T_shell_context_processor", bound="ft.ShellContextProcessorCallable"
+    )
+    T_teardown = t.TypeVar("T_teardown", bound="ft.TeardownCallable")
+else:
+    # PERF: the bounds, which are text, would be compiled.
+    T_shell_context_processor = t.TypeVar("T_shell_context_processor")
+    T_teardown = t.TypeVar("T_teardown")
 
 Request.json_module = _json
 Response.json_module = _json

@@ -32,9 +32,15 @@ if t.TYPE_CHECKING:
     from .app import Erlen
 
 DeferredSetupFunction = t.Callable[["BlueprintSetupState"], None]
-T_template_filter = t.TypeVar("T_template_filter", bound="ft.TemplateFilterCallable")
-T_template_global = t.TypeVar("T_template_global", bound="ft.TemplateGlobalCallable")
-T_template_test = t.TypeVar("T_template_test", bound="ft.TemplateTestCallable")
+if t.TYPE_CHECKING:
+    T_template_filter = t.TypeVar("T_template_filter", bound="ft.TemplateFilterCallable")
+    T_template_global = t.TypeVar("T_template_global", bound="ft.TemplateGlobalCallable")
+    T_template_test = t.TypeVar("T_template_test", bound="ft.TemplateTestCallable")
+else:
+    # PERF: the bounds, which are text, would be compiled.
+    T_template_filter = t.TypeVar("T_template_filter")
+    T_template_global = t.TypeVar("T_template_global")
+    T_template_test = t.TypeVar("T_template_test")
 
 
 def _below(prefix: str | None, rule: str | None) -> str | None:

@@ -33,21 +33,35 @@ __all__ = [
 ]
 
 F = t.TypeVar("F", bound=t.Callable[..., t.Any])
-T_after_request = t.TypeVar("T_after_request", bound="ft.AfterRequestCallable[t.Any]")
-T_before_request = t.TypeVar("T_before_request", bound="ft.BeforeRequestCallable")
-T_error_handler = t.TypeVar("T_error_handler", bound="ft.ErrorHandlerCallable")
-T_teardown = t.TypeVar("T_teardown", bound="ft.TeardownCallable")
-T_template_context_processor = t.TypeVar(
-    "T_template_context_processor", bound="ft.TemplateContextProcessorCallable"
-)
-T_url_defaults = t.TypeVar("T_url_defaults", bound="ft.URLDefaultCallable")
-T_url_value_preprocessor = t.TypeVar(
-    "T_url_value_preprocessor", bound="ft.URLValuePreprocessorCallable"
-)
-T_route = t.TypeVar("T_route", bound="ft.RouteCallable")
-T_websocket = t.TypeVar("T_websocket", bound="ft.WebsocketCallable")
-T_before_websocket = t.TypeVar("T_before_websocket", bound="ft.BeforeWebsocketCallable")
-T_after_websocket = t.TypeVar("T_after_websocket", bound="ft.AfterWebsocketCallable")
+if t.TYPE_CHECKING:
+    T_after_request = t.TypeVar("T_after_request", bound="ft.AfterRequestCallable[t.Any]")
+    T_before_request = t.TypeVar("T_before_request", bound="ft.BeforeRequestCallable")
+    T_error_handler = t.TypeVar("T_error_handler", bound="ft.ErrorHandlerCallable")
+    T_teardown = t.TypeVar("T_teardown", bound="ft.TeardownCallable")
+    T_template_context_processor = t.TypeVar(
+        "T_template_context_processor", bound="ft.TemplateContextProcessorCallable"
+    )
+    T_url_defaults = t.TypeVar("T_url_defaults", bound="ft.URLDefaultCallable")
+    T_url_value_preprocessor = t.TypeVar(
+        "T_url_value_preprocessor", bound="ft.URLValuePreprocessorCallable"
+    )
+    T_route = t.TypeVar("T_route", bound="ft.RouteCallable")
+    T_websocket = t.TypeVar("T_websocket", bound="ft.WebsocketCallable")
+    T_before_websocket = t.TypeVar("T_before_websocket", bound="ft.BeforeWebsocketCallable")
+    T_after_websocket = t.TypeVar("T_after_websocket", bound="ft.AfterWebsocketCallable")
+else:
+    # PERF: the bounds, which are text, would be compiled.
+    T_after_request = t.TypeVar("T_after_request")
+    T_before_request = t.TypeVar("T_before_request")
+    T_error_handler = t.TypeVar("T_error_handler")
+    T_teardown = t.TypeVar("T_teardown")
+    T_template_context_processor = t.TypeVar("T_template_context_processor")
+    T_url_defaults = t.TypeVar("T_url_defaults")
+    T_url_value_preprocessor = t.TypeVar("T_url_value_preprocessor")
+    T_route = t.TypeVar("T_route")
+    T_websocket = t.TypeVar("T_websocket")
+    T_before_websocket = t.TypeVar("T_before_websocket")
+    T_after_websocket = t.TypeVar("T_after_websocket")
 
 _sentinel: t.Any = object()
 
