@@ -88,12 +88,12 @@ TypedValue = t.Union[
     None,
 ]
 
-TypedReturnValue = t.Union[
-    TypedValue,
-    tuple[TypedValue | ResponseValue, int],
-    tuple[TypedValue | ResponseValue, HeadersValue],
-    tuple[TypedValue | ResponseValue, int, HeadersValue],
-]
+TypedReturnValue = (
+    TypedValue
+    | tuple[TypedValue | ResponseValue, int]
+    | tuple[TypedValue | ResponseValue, HeadersValue]
+    | tuple[TypedValue | ResponseValue, int, HeadersValue]
+)
 
 RouteCallable = (
     t.Callable[..., ResponseReturnValue | TypedReturnValue]
