@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from erlen import Erlen
     from erlen.testing import FlaskClient
 
-# A shell without job control has its background commands ignore the signal, and they their children.
+# A shell without job control has its background commands ignore the signal, as do their children.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 

@@ -362,6 +362,7 @@ def test_application_is_told_of_each_end(
     (tmp_path / "site_app.py").write_text(site + "\n# changed\n")
     server.wait_for("ended")
     server.wait_for("started")
+    server.wait_for_watching()
     os.killpg(server.process.pid, signal.SIGINT)
     server.wait_for("ended")
     assert server.process.wait(LONGEST_WAIT) == 0
