@@ -275,3 +275,11 @@ def test_a_mounted_application_builds_urls_below_its_mount(app: Erlen) -> None:
     environ = create_environ("/x", "http://h.test/mount")
     for _ in range(3):
         assert b"".join(app(dict(environ), lambda *args: None)) == b"/mount/x?a=1"
+
+
+@pytest.mark.parametrize("before", ["enable", "disable"])
+def test_importing_leaves_the_collection_of_garbage_as_it_was(
+    run_python: t.Callable[..., t.Any], before: str
+) -> None:
+    done = run_python(f"import gc; gc.{before}(); import erlen; print(gc.isenabled())")
+    assert done.stdout == f"{before == 'enable'}\n"
