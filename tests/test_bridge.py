@@ -835,9 +835,17 @@ def test_greenlets_are_pooled_and_bounded(outcome: str) -> None:
 
 
 def test_idle_greenlets_end_with_their_thread() -> None:
+    import weakref
+
+    def use() -> list[weakref.ref[Any]]:
+        asyncio.run(run(lambda: await_(slow_reply())))
+        return [weakref.ref(idle) for idle in bridge._of_thread.greenlets]
+
     before = living_greenlets()
-    in_new_thread(lambda: asyncio.run(run(lambda: await_(slow_reply()))))
+    idle = in_new_thread(use)
     assert living_greenlets() == before
+    # One of an ended thread counts as dead; what it holds is given back only with it.
+    assert [ref() for ref in idle] == [None]
 
 
 def test_idle_greenlet_keeps_nothing_of_the_call_alive() -> None:

@@ -383,17 +383,20 @@ def _new_greenlet() -> t.Any:
 
 
 def _perform_calls() -> None:
-    """The body of a pooled greenlet: performs the calls that it is handed, and ends at `None`."""
-    me = t.cast("t.Any", _getcurrent)()
+    """The body of a pooled greenlet: performs the calls that it is handed, and ends at `None`.
+
+    It holds no reference to its greenlet, which ends with its pool: with its thread.
+    """
+    current = t.cast("Callable[[], t.Any]", _getcurrent)
     outcome = _Outcome()
-    func, args = me.parent.switch()
+    func, args = current().parent.switch()
     while func is not None:
         try:
             outcome.result = func(*args)
         except BaseException as error:  # raised again in the task that waits for the call
             outcome.error = error.with_traceback(_without_first(error))
         func = args = None
-        func, args = me.parent.switch(outcome)
+        func, args = current().parent.switch(outcome)
 
 
 def _without_first(error: BaseException) -> t.Any:
