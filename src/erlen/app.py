@@ -13,8 +13,7 @@ from datetime import timedelta
 from importlib import import_module
 
 from werkzeug.datastructures import ImmutableDict
-from werkzeug.exceptions import Aborter, SecurityError
-from werkzeug.wsgi import get_host
+from werkzeug.exceptions import Aborter
 
 from . import json as _json
 from .config import Config, ConfigAttribute
@@ -22,13 +21,16 @@ from .ctx import _AppCtxGlobals
 from .engine.compile import WATCHED, stages_of
 from .engine.registry import HookDict, ViewDict
 from .errors import SetupError
-from .globals import g, request
+from .globals import g as g
+from .globals import request
 from .globals import session as session
 from .helpers import get_debug_flag
 from .helpers import get_flashed_messages as get_flashed_messages
 from .json.provider import DefaultJSONProvider, JSONProvider
 from .paths import caller_place, find_instance_path, find_source
-from .scaffold import Scaffold, _endpoint_from_view_func, keep_local_names, setupmethod
+from .running import Running
+from .running import T_shell_context_processor as T_shell_context_processor
+from .scaffold import _endpoint_from_view_func, keep_local_names, setupmethod
 from .serving import Serving
 from .sessions import SecureCookieSessionInterface, SessionInterface
 from .stages import Stages
@@ -37,6 +39,7 @@ from .templates import T_template_global as T_template_global
 from .templates import T_template_test as T_template_test
 from .templates import Templates
 from .templating import _default_template_ctx_processor
+from .urls import accept_host
 from .wrappers import Request, Response, lazy
 
 if t.TYPE_CHECKING:
@@ -50,17 +53,12 @@ if t.TYPE_CHECKING:
     from .broadcast import Groups
     from .engine.routing import Map
     from .templating import Environment
-    from .testing import AsyncFlaskClient, FlaskClient, FlaskCliRunner
     from .websockets import Websocket
 
 if t.TYPE_CHECKING:
-    T_shell_context_processor = t.TypeVar(
-        "T_shell_context_processor", bound="ft.ShellContextProcessorCallable"
-    )
     T_teardown = t.TypeVar("T_teardown", bound="ft.TeardownCallable")
 else:
-    # PERF: the bounds, which are text, would be compiled.
-    T_shell_context_processor = t.TypeVar("T_shell_context_processor")
+    # PERF: the bound, which is text, would be compiled.
     T_teardown = t.TypeVar("T_teardown")
 
 Request.json_module = _json
@@ -93,18 +91,6 @@ def _explain_missing_files(request: Request) -> None:
 Request._explain_missing_files = staticmethod(_explain_missing_files)
 
 
-def _make_command_group(scaffold: Scaffold) -> t.Any:
-    from .commands import AppGroup
-
-    group = AppGroup()
-    if isinstance(scaffold, Erlen):
-        group.name = scaffold.name
-    return group
-
-
-Scaffold._make_command_group = staticmethod(_make_command_group)
-
-
 def _program_dropper(app: Erlen) -> t.Callable[[], None]:
     """What the parts of an application call when they change; they do not keep it alive."""
     this = weakref.ref(app)
@@ -130,7 +116,7 @@ class _Imported:
         return getattr(import_module(self.module, __package__), self.name)
 
 
-class Erlen(Templates, Serving, Stages):
+class Erlen(Templates, Running, Serving, Stages):
     """The application: routes, hooks and configuration; a WSGI callable.
 
     `import_name` (usually `__name__`) tells where templates, static files and the instance folder
@@ -148,8 +134,6 @@ class Erlen(Templates, Serving, Stages):
     #: Options of the Jinja environment; without effect once `jinja_env` is made.
     jinja_options: dict[str, t.Any] = {}
     websocket_class: type[Websocket]
-    test_client_class: type[FlaskClient] | None = None
-    test_cli_runner_class: type[FlaskCliRunner] | None = None
 
     if t.TYPE_CHECKING:
         jinja_environment: type[Environment]
@@ -416,22 +400,9 @@ class Erlen(Templates, Serving, Stages):
         if endpoint is None:
             endpoint = _endpoint_from_view_func(t.cast("ft.RouteCallable", view_func))
         keep_local_names(view_func)
-        methods = options.pop("methods", None)
-        if methods is None:
-            methods = getattr(view_func, "methods", None) or ("GET",)
-        if isinstance(methods, str):
-            raise TypeError(
-                "Allowed methods must be a list of strings, for"
-                ' example: @app.route(..., methods=["POST"])'
-            )
-        methods = {method.upper() for method in methods}
-        automatic = provide_automatic_options
-        if automatic is None:
-            automatic = getattr(view_func, "provide_automatic_options", None)
-        if automatic is None:
-            automatic = "OPTIONS" not in methods and self.config["PROVIDE_AUTOMATIC_OPTIONS"]
-            methods |= {"OPTIONS"} if automatic else set()
-        methods |= set(getattr(view_func, "required_methods", ()))
+        methods, automatic = self._methods_of(
+            view_func, options.pop("methods", None), provide_automatic_options
+        )
         own = {name: options.pop(name) for name in _RULE_OPTIONS & options.keys()}
         made: t.Any = self.url_rule_class(rule, methods=methods, endpoint=endpoint, **options)
         made.provide_automatic_options = automatic
@@ -450,28 +421,33 @@ class Erlen(Templates, Serving, Stages):
                 )
             self.view_functions[endpoint] = view_func
 
+    def _methods_of(
+        self, view: t.Any, asked: t.Iterable[str] | None, automatic: bool | None
+    ) -> tuple[set[str], bool]:
+        """The methods of a rule, and whether OPTIONS is answered by itself; the view may say."""
+        if asked is None:
+            asked = getattr(view, "methods", None) or ("GET",)
+        if isinstance(asked, str):
+            raise TypeError(
+                "Allowed methods must be a list of strings, for"
+                ' example: @app.route(..., methods=["POST"])'
+            )
+        methods = {method.upper() for method in asked}
+        if automatic is None:
+            automatic = getattr(view, "provide_automatic_options", None)
+        if automatic is None:
+            automatic = "OPTIONS" not in methods and self.config["PROVIDE_AUTOMATIC_OPTIONS"]
+            methods |= {"OPTIONS"} if automatic else set()
+        return methods | set(getattr(view, "required_methods", ())), automatic
+
     @setupmethod
     def teardown_appcontext(self, f: T_teardown) -> T_teardown:
         """Run a function when an application context ends, with the error or `None`."""
         self.teardown_appcontext_funcs.append(f)
         return f
 
-    @setupmethod
-    def shell_context_processor(self, f: T_shell_context_processor) -> T_shell_context_processor:
-        """Add the values of the dict that a function returns to the interactive shell."""
-        self.shell_context_processors.append(f)
-        return f
-
-    # The shell
-
-    def make_shell_context(self) -> dict[str, t.Any]:
-        """The names that the interactive shell knows."""
-        known: dict[str, t.Any] = {"app": self, "g": g}
-        for processor in self.shell_context_processors:
-            known |= self.ensure_sync(processor)()
-        return known
-
-    # URLs (how they are built is in `urls`)
+    # Log lines and Werkzeug's warning of a host that is not `SERVER_NAME` tell the module that they
+    # come from, which is `app` in Flask.
 
     def create_url_adapter(self, request: Request | None) -> MapAdapter | None:
         """Bind the URL map to a request, or outside of one to `SERVER_NAME`, else `None`.
@@ -488,14 +464,7 @@ class Erlen(Templates, Serving, Stages):
                 script_name=config["APPLICATION_ROOT"],
                 url_scheme=config["PREFERRED_URL_SCHEME"],
             )
-        trusted = config["TRUSTED_HOSTS"]
-        if trusted is not None:
-            request.trusted_hosts = trusted
-        # Asked for its error; the URL map does not know of trusted hosts.
-        request.host = get_host(request.environ, request.trusted_hosts)
-        host = request.host
-        if not _NEVER_IN_HOST.isdisjoint(host) or not _is_address(host):
-            raise SecurityError(f"Host {host!r} is not valid.")
+        accept_host(request, config["TRUSTED_HOSTS"])
         server_name: str | None = config["SERVER_NAME"]
         subdomain: str | None = None
         if self.url_map.host_matching:
@@ -506,7 +475,6 @@ class Erlen(Templates, Serving, Stages):
             request.environ, server_name=server_name, subdomain=subdomain
         )
 
-    # Log lines name the module that wrote them; this one should be `app`, as in Flask.
     def log_exception(
         self,
         exc_info: (tuple[type, BaseException, TracebackType] | tuple[None, None, None]),
@@ -514,50 +482,6 @@ class Erlen(Templates, Serving, Stages):
         """Log an error that `handle_exception` got, with the request's path and method."""
         about = request.path, request.method
         self.logger.error("Exception on %s [%s]", *about, exc_info=exc_info)
-
-    # Running and testing
-
-    def run(
-        self,
-        host: str | None = None,
-        port: int | None = None,
-        debug: bool | None = None,
-        load_dotenv: bool = True,
-        **options: t.Any,
-    ) -> None:
-        """Run the development server, with reloader and debugger in debug mode.
-
-        Not for production: see `erlen serve`. Options go to `werkzeug.serving.run_simple`.
-        """
-        # The shell is above the application; it is reached by name, and only from here.
-        dev = import_module(".server.dev", __package__)
-        dev.run_app(self, host, port, debug, load_dotenv, **options)
-
-    def test_client(self, use_cookies: bool = True, **kwargs: t.Any) -> FlaskClient:
-        """A client that calls the application without a server.
-
-        `transport` is "wsgi" or "asgi"; other arguments go to `test_client_class`.
-        """
-        from .testing import FlaskClient
-
-        cls = self.test_client_class or FlaskClient
-        transport = kwargs.pop("transport", None)
-        client = cls(self, self.response_class, use_cookies=use_cookies, **kwargs)
-        if transport is not None:
-            client.transport = transport
-        return client
-
-    def async_test_client(self, use_cookies: bool = True, **kwargs: t.Any) -> AsyncFlaskClient:
-        """A client for tests that are coroutine functions: over ASGI, on the test's own loop."""
-        from .testing import AsyncFlaskClient
-
-        return AsyncFlaskClient(self.test_client(use_cookies, **kwargs, transport="asgi"))
-
-    def test_cli_runner(self, **kwargs: t.Any) -> FlaskCliRunner:
-        """A runner that invokes the application's commands."""
-        from .testing import FlaskCliRunner
-
-        return (self.test_cli_runner_class or FlaskCliRunner)(self, **kwargs)
 
 
 # What is compiled can depend on these; attributes with other names are the user's own.
@@ -574,20 +498,6 @@ def __getattr__(name: str) -> t.Any:
         return getattr(import_module("werkzeug.routing"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
-
-def _is_address(host: str) -> bool:
-    """Whether a host can stand in a URL: brackets around an IPv6 address only, and a port that is
-    a number (RFC 3986, 3.2)."""
-    name, port = host, ""
-    if not host.endswith("]"):
-        name, port = host.rpartition(":")[::2] if ":" in host else (host, "")
-    if port and not (port.isascii() and port.isdigit() and int(port) <= 65_535):
-        return False
-    is_bracketed = name[:1] == "[" and name[-1:] == "]"
-    return is_bracketed or ":" not in name and "[" not in name and "]" not in name
-
-
-_NEVER_IN_HOST = frozenset("/?#@\\<>^|`{}\"' \t\r\n\0")
 
 #: Flask's name for the class.
 Flask = Erlen

@@ -8,6 +8,9 @@ from __future__ import annotations
 import typing as t
 from urllib.parse import quote
 
+from werkzeug.exceptions import SecurityError
+from werkzeug.wsgi import get_host
+
 from .globals import _cv_app, _cv_request
 from .scaffold import Scaffold
 
@@ -18,6 +21,7 @@ if t.TYPE_CHECKING:
     from .wrappers import Request, Response
 
 _IN_FRAGMENT = "%!#$&'()*+,/:;=?@"
+_NEVER_IN_HOST = frozenset("/?#@\\<>^|`{}\"' \t\r\n\0")
 
 
 class Urls(Scaffold):
@@ -125,3 +129,28 @@ def _is_build_error(error: LookupError) -> t.TypeGuard[BuildError]:
     from werkzeug.routing import BuildError
 
     return isinstance(error, BuildError)
+
+
+def accept_host(request: Request, trusted: list[str] | None) -> None:
+    """Set the request's host, and what it may be where the application says so.
+
+    Raises SecurityError for one that is not trusted, or cannot stand in a URL.
+    """
+    if trusted is not None:
+        request.trusted_hosts = trusted
+    # Asked for its error; the URL map does not know of trusted hosts.
+    host = request.host = get_host(request.environ, request.trusted_hosts)
+    if not _NEVER_IN_HOST.isdisjoint(host) or not _is_address(host):
+        raise SecurityError(f"Host {host!r} is not valid.")
+
+
+def _is_address(host: str) -> bool:
+    """Whether a host can stand in a URL: brackets around an IPv6 address only, and a port that is
+    a number (RFC 3986, 3.2)."""
+    name, port = host, ""
+    if not host.endswith("]"):
+        name, port = host.rpartition(":")[::2] if ":" in host else (host, "")
+    if port and not (port.isascii() and port.isdigit() and int(port) <= 65_535):
+        return False
+    is_bracketed = name[:1] == "[" and name[-1:] == "]"
+    return is_bracketed or ":" not in name and "[" not in name and "]" not in name
