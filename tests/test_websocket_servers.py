@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import socket
 import struct
@@ -122,6 +123,8 @@ def test_headers_subprotocol_and_session_come_with_the_answer(server: Server) ->
     "offered", [b"b\xe4d", b"ok, b\xe4d", b",,", b'"', b"\x01", b"a b"], ids=repr
 )
 def test_what_is_no_subprotocol_harms_nobody(server: Server, offered: bytes) -> None:
+    is_on_h11 = importlib.util.find_spec("httptools") is None
+    is_silent = is_on_h11 and server.kind == "uvicorn-sansio" and offered == b"\x01"
     with server.connect() as raw:
         raw.sendall(
             b"GET /with-headers HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\n"
@@ -129,14 +132,13 @@ def test_what_is_no_subprotocol_harms_nobody(server: Server, offered: bytes) -> 
             b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
             b"Sec-WebSocket-Protocol: " + offered + b"\r\n\r\n"
         )
-        try:
-            raw.settimeout(5)
-            answer = raw.recv(65536)
-        except TimeoutError:
-            # uvicorn on h11, with this implementation, leaves a request without an answer that it
-            # cannot read.
-            assert (server.kind, offered) == ("uvicorn-sansio", b"\x01")
-            answer = b"HTTP/1.1 400"
+        if is_silent:
+            raw.shutdown(socket.SHUT_WR)  # it would wait for ever, and so would the client
+        answer = raw.recv(65536)
+    if is_silent:
+        assert answer == b"", "uvicorn answers it now: expect that here"
+        test_a_page_of_the_own_host_connects(server)
+        pytest.xfail("this implementation on h11 never answers a request that it cannot read")
     # Some servers break such a request off themselves; where it reaches the application, it opens.
     assert answer[:12] in (b"HTTP/1.1 101", b"HTTP/1.1 400", b"HTTP/1.1 500", b"")
     if server.kind == "granian-asgi" or offered.isascii():
