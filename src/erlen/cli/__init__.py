@@ -463,7 +463,14 @@ def _openapi_command() -> click.Command:
     return openapi_command
 
 
+def _check_command() -> click.Command:
+    from .check import check_command
+
+    return check_command
+
+
 OWN_COMMANDS: dict[str, t.Callable[[], click.Command]] = {
+    "check": _check_command,
     "openapi": _openapi_command,
     "plan": _plan_command,
     "serve": _serve_command,

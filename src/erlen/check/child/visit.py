@@ -1,0 +1,73 @@
+"""Send requests to an application in this process and write down all that comes back."""
+
+from __future__ import annotations
+
+import base64
+import time
+import typing as t
+
+from .watch import Watch
+
+#: Most bytes of a body that are kept; what is longer is cut, on both engines alike.
+LONGEST = 2_000_000
+
+
+class Visitor:
+    """A WSGI client with a cookie jar for each visit, on an application that is watched."""
+
+    def __init__(self, app: t.Any) -> None:
+        self.app = app
+        self.watch = Watch(app)
+        self._jars: dict[str, t.Any] = {}
+
+    def _client(self, visit: str | None) -> t.Any:
+        from werkzeug.test import Client
+
+        if visit is None:
+            return Client(self.app)
+        return self._jars.setdefault(visit, Client(self.app))
+
+    def send(self, request: dict[str, t.Any]) -> dict[str, t.Any]:
+        """The answer to a request: status, headers, body, hooks, signals, log and seconds."""
+        builder, client = _builder(request), self._client(request.get("visit"))
+        self.watch.begin()
+        began = time.perf_counter()
+        answer: dict[str, t.Any] = {"raised": None}
+        try:
+            response = client.open(builder, follow_redirects=False, buffered=False)
+            chunks = []
+            size = 0
+            for chunk in response.response:
+                if size <= LONGEST:
+                    chunks.append(bytes(chunk))
+                size += len(chunk)
+            response.close()
+        except Exception as error:
+            # The application let it out: that is its answer.
+            answer["raised"] = f"{type(error).__name__}: {error}"
+            response, chunks = None, []
+        answer["seconds"] = time.perf_counter() - began
+        answer["status"] = response.status if response is not None else ""
+        answer["headers"] = [list(pair) for pair in response.headers] if response else []
+        answer["body"] = base64.b64encode(b"".join(chunks)[:LONGEST]).decode()
+        answer["chunks"] = len([chunk for chunk in chunks if chunk])
+        answer["trace"] = [list(step) for step in self.watch.trace]
+        answer["logs"] = [list(record) for record in self.watch.logs]
+        return answer
+
+    def time(self, request: dict[str, t.Any], times: int) -> float:
+        """The least number of seconds that a request takes, of so many."""
+        return min(float(self.send(request)["seconds"]) for _ in range(times))
+
+
+def _builder(request: dict[str, t.Any]) -> t.Any:
+    from werkzeug.test import EnvironBuilder
+
+    body = request.get("body")
+    return EnvironBuilder(
+        path=request["path"],
+        method=request.get("method", "GET"),
+        base_url=request.get("base_url"),
+        headers=[(name, value) for name, value in request.get("headers", ())],
+        data=base64.b64decode(body) if body is not None else None,
+    )
