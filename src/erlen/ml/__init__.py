@@ -1,0 +1,46 @@
+"""Model serving: batching in any route, and predictors with their endpoint, page and life."""
+
+from __future__ import annotations
+
+import typing as t
+from importlib import import_module
+
+from ..errors import MissingExtra
+
+if t.TYPE_CHECKING:
+    from .batching import Batcher as Batcher
+    from .batching import BatcherClosed as BatcherClosed
+    from .batching import DeadlineExceeded as DeadlineExceeded
+    from .batching import QueueFull as QueueFull
+    from .batching import batched as batched
+    from .kinds import Array as Array
+    from .kinds import Audio as Audio
+    from .kinds import Choice as Choice
+    from .kinds import File as File
+    from .kinds import Image as Image
+    from .kinds import Label as Label
+    from .kinds import Limits as Limits
+    from .kinds import Shown as Shown
+    from .kinds import Table as Table
+    from .kinds import Text as Text
+    from .predictor import BadItem as BadItem
+    from .predictor import Predictor as Predictor
+
+# PERF: batching needs none of what typed endpoints need.
+_PARTS = {
+    "batching": "Batcher BatcherClosed DeadlineExceeded QueueFull batched",
+    "kinds": "Array Audio Choice File Image Label Limits Shown Table Text",
+    "predictor": "BadItem Predictor",
+}
+_LATER = {name: part for part, names in _PARTS.items() for name in names.split()}
+
+
+def __getattr__(name: str) -> t.Any:
+    if name not in _LATER:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    try:
+        return getattr(import_module(f".{_LATER[name]}", __name__), name)
+    except ImportError as error:
+        if getattr(error, "name", "") not in ("pydantic", "pydantic_core", "numpy"):
+            raise
+        raise MissingExtra(f"erlen.ml.{name}", str(error.name), "ml") from error
