@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import tarfile
+import tempfile
 import venv
 from collections.abc import Sequence
 from pathlib import Path
@@ -46,33 +47,26 @@ def clean_environment() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if not name.startswith(steering)}
 
 
-def source_of(project: str, version: str) -> Path:
+def source_of(project: str, version: str, cache: Path = CACHE) -> Path:
     """Return the unpacked source distribution of a project, downloading it the first time."""
-    target = CACHE / "sources" / f"{project}-{version}"
+    target = cache / "sources" / f"{project}-{version}"
     if target.is_dir():
         return target
     say(f"downloading the source distribution of {project} {version}")
-    downloads = CACHE / "downloads"
-    pip: list[str | Path] = [
-        sys.executable,
-        "-m",
-        "pip",
-        "download",
-        "--quiet",
-        "--disable-pip-version-check",
-    ]
-    only_source: list[str | Path] = ["--no-deps", "--no-binary", ":all:", "--dest", downloads]
-    run_step([*pip, *only_source, f"{project}=={version}"])
-    (archive,) = downloads.glob(f"{project}-{version}.tar.gz")
-    unpacked = CACHE / "sources" / f".{project}-{version}.{os.getpid()}"
-    with tarfile.open(archive) as tar:
-        if hasattr(tarfile, "data_filter"):
-            tar.extractall(unpacked, filter="data")
-        else:
-            tar.extractall(unpacked)
-    (content,) = unpacked.iterdir()
-    content.rename(target)
-    unpacked.rmdir()
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=target.parent) as folder:
+        pip = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check"]
+        only_source = ["--no-deps", "--no-binary", project, "--dest", folder]
+        run_step([*pip, *only_source, f"{project}=={version}"])
+        (archive,) = Path(folder).glob("*.tar.gz")
+        unpacked = Path(folder) / "unpacked"
+        with tarfile.open(archive) as tar:
+            if hasattr(tarfile, "data_filter"):
+                tar.extractall(unpacked, filter="data")
+            else:
+                tar.extractall(unpacked)
+        (content,) = unpacked.iterdir()
+        content.rename(target)
     return target
 
 
@@ -83,29 +77,44 @@ def fingerprint(*parts: bytes) -> str:
     return digest.hexdigest()[:12]
 
 
+def python_in(home: Path) -> Path:
+    """The interpreter of the virtual environment in a folder."""
+    return home / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+
+
+def is_made_from(home: Path, what: str, mark: str) -> bool:
+    """Whether a part of the environment was made from what the mark stands for."""
+    stamp = home / f"made-from-{what}"
+    return stamp.is_file() and stamp.read_text() == mark
+
+
+def note_made_from(home: Path, what: str, mark: str) -> None:
+    (home / f"made-from-{what}").write_text(mark)
+
+
+def bare_environment(home: Path) -> Path:
+    """Make a virtual environment with nothing but pip in it; return its Python."""
+    shutil.rmtree(home, ignore_errors=True)
+    venv.create(home, with_pip=True)
+    return python_in(home)
+
+
+def pip_install(python: Path) -> list[str | Path]:
+    return [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+
+
 def environment(name: str, install: Sequence[str | Path], depends_on: Sequence[bytes] = ()) -> Path:
     """Return the Python of a virtual environment that has the pinned tools and ``install``.
 
     It is made anew when the pins, this Python or one of ``depends_on`` change.
     """
     home = CACHE / f"{name}-py{sys.version_info[0]}{sys.version_info[1]}"
-    python = home / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
-    stamp = home / "made-from"
     wanted = fingerprint(REQUIREMENTS.read_bytes(), str(list(install)).encode(), *depends_on)
-    if stamp.is_file() and stamp.read_text() == wanted:
-        return python
+    if is_made_from(home, "all", wanted):
+        return python_in(home)
     say(f"making the environment {home.name}")
-    shutil.rmtree(home, ignore_errors=True)
-    venv.create(home, with_pip=True)
-    pip: list[str | Path] = [
-        python,
-        "-m",
-        "pip",
-        "install",
-        "--quiet",
-        "--disable-pip-version-check",
-    ]
+    pip = pip_install(bare_environment(home))
     run_step([*pip, "-r", REQUIREMENTS])
     run_step([*pip, "-c", REQUIREMENTS, *install])
-    stamp.write_text(wanted)
-    return python
+    note_made_from(home, "all", wanted)
+    return python_in(home)

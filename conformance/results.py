@@ -7,6 +7,7 @@ import xml.etree.ElementTree as ElementTree
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -32,6 +33,8 @@ class Deviation:
 
     test: str
     reason: str
+    #: what it is true of: ``wsgi`` or ``asgi``; empty: both
+    transport: str = ""
 
 
 @dataclass
@@ -65,10 +68,17 @@ def read_junit(report: Path) -> dict[str, Outcome]:
     return outcomes
 
 
+def read_toml(path: Path) -> dict[str, Any]:
+    return tomllib.loads(path.read_text(encoding="utf-8"))
+
+
 def read_deviations(path: Path = DEVIATIONS) -> list[Deviation]:
     """Read the list of known failures; each entry needs its test and its reason."""
-    entries = tomllib.loads(path.read_text(encoding="utf-8")).get("deviation", [])
-    deviations = [Deviation(entry["test"], entry["reason"].strip()) for entry in entries]
+    entries = read_toml(path).get("deviation", [])
+    deviations = [
+        Deviation(entry["test"], entry["reason"].strip(), entry.get("transport", ""))
+        for entry in entries
+    ]
     unexplained = [deviation.test for deviation in deviations if not deviation.reason]
     if unexplained:
         raise ValueError(f"{path.name}: no reason given for {', '.join(unexplained)}")
