@@ -70,8 +70,6 @@ if t.TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
-imports.end()
-
 # PERF: names that most applications never use are imported when they are asked for.
 _LATER = {
     "AsyncClient": "client",

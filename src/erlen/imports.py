@@ -1,16 +1,15 @@
 """Import Werkzeug's modules without all that its package brings along.
 
-PERF: `werkzeug/__init__.py` imports the development server and the test client, and
-`werkzeug.http` takes one small function from `urllib.request`; with `http.client`, `ssl` and
-`email` they make up more than half of the time that `import erlen` would take. Both modules are
-therefore put in place unexecuted. They execute when somebody asks for what they define, with the
-result that a plain import has. Source: `importlib.util.LazyLoader` of the standard library, which
-cannot do this for packages.
+PERF: `werkzeug/__init__.py` imports the development server and the test client; `werkzeug.http`
+takes one small function from `urllib.request`, and reads and writes dates with `email.utils`. With
+`http.client`, `ssl`, `socket` and `email` they make up more than half of the time that `import
+erlen` would take. These modules are therefore put in place unexecuted. They execute when somebody
+asks for what they define, with the result that a plain import has. Source:
+`importlib.util.LazyLoader` of the standard library, which cannot do this for packages.
 """
 
 from __future__ import annotations
 
-import gc
 import sys
 from _thread import RLock
 from importlib import import_module
@@ -21,23 +20,12 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-_executing = RLock()
-# Modules whose code is running, on the thread that has the lock.
+# One for each: the code of a module imports others, and waits for threads that are importing them.
+_locks: dict[ModuleType, RLock] = {}
+# Modules whose code is running, each on the thread that has its lock.
 _in_progress: set[ModuleType] = set()
 # Names that the import system and `inspect` look for in any module.
 _ASKED_BY_IMPORT = frozenset({"__path__", "__wrapped__"})
-
-
-# PERF: the import makes thousands of objects that all stay; looking through them for garbage takes
-# a fortieth of its time. `end` is called by the package when it is done.
-_collects = gc.isenabled()
-gc.disable()
-
-
-def end() -> None:
-    """Have garbage collected again, if that was so before the import."""
-    if _collects:
-        gc.enable()
 
 
 class _Unexecuted(ModuleType):
@@ -65,7 +53,7 @@ class _UnexecutedModule(_Unexecuted):
 
 def _execute(module: ModuleType) -> None:
     """Run the module's code, or wait for the thread that does; once."""
-    with _executing:
+    with _locks[module]:
         if module in _in_progress or not isinstance(module, _Unexecuted):
             return
         spec = module.__spec__
@@ -90,11 +78,12 @@ def defer(name: str, **stand_ins: Any) -> None:
     if spec is None:
         return  # the import that follows tells
     module = module_from_spec(spec)
+    _locks[module] = RLock()
     vars(module).update(stand_ins)
     module.__class__ = _Unexecuted if spec.submodule_search_locations else _UnexecutedModule
     sys.modules[name] = module
     parent, _, child = name.rpartition(".")
-    if parent:
+    if parent:  # `find_spec` has imported it
         setattr(sys.modules[parent], child, module)
 
 
@@ -107,3 +96,4 @@ def _parse_http_list(s: str) -> list[str]:
 
 defer("werkzeug")
 defer("urllib.request", parse_http_list=_parse_http_list)
+defer("email.utils")
