@@ -301,10 +301,9 @@ class _Reading:
         """The model of a body with several members."""
         members: dict[str, t.Any] = {}
         for name, (annotation, default) in types.items():
-            info = (
-                default if isinstance(default, FieldInfo) else make_info(default=_or_none(default))
-            )
-            members[name] = (annotation, info)
+            if not isinstance(default, FieldInfo):
+                default = make_info(default=... if default is MISSING else default)
+            members[name] = (annotation, default)
         config = ConfigDict(
             allow_inf_nan=False, extra="forbid", validate_default=False, protected_namespaces=()
         )
