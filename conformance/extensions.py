@@ -167,7 +167,7 @@ def run_suite(
     home, record, log = work / transport, work / f"{transport}.jsonl", work / f"{transport}.log"
     real = transport == "flask"
     argv = [str(python), *(() if real else ALIAS), "-m", "pytest", "-q", "-o", "addopts="]
-    argv += ["-p", "erlen_conformance_recorder", "-p", "no:cacheprovider", "--timeout=60"]
+    argv += ["-p", "erlen_conformance_recorder", "--timeout=60"]
     argv += [*suite.arguments, *(f"--deselect={test}" for test in suite.left_out), *selected]
     settings = {
         **clean_environment(),
@@ -203,18 +203,26 @@ def run_suite(
         raise StepFailed(f"{suite.name}: nothing passes\n{log.read_text(errors='replace')[-8000:]}")
     if report.framework != ("flask" if real else "erlen"):
         raise StepFailed(f"{suite.name} ran on {report.framework}, not as {transport}")
-    hide = {str(home): ".", str(python.parent.parent): "VENV", str(ROOT): "ERLEN"}
+    instead = {str(port): str(suite.services[name]) for name, port in ports.items()}
+    hide = {**instead, str(home): ".", str(python.parent.parent): "VENV", str(ROOT): "ERLEN"}
     return {
-        test: results.Outcome(outcome.status, without_paths(outcome.message, hide))
+        replaced(test, instead): results.Outcome(
+            outcome.status, without_paths(outcome.message, hide)
+        )
         for test, outcome in report.outcomes.items()
     }
+
+
+def replaced(text: str, instead: Mapping[str, str]) -> str:
+    for found, name in instead.items():
+        text = text.replace(found, name)
+    return text
 
 
 def without_paths(message: str, hide: Mapping[str, str]) -> str:
     """The first line of a message, with no path of this machine and no address in it."""
     line = next((line.strip() for line in message.splitlines() if line.strip()), "")
-    for path, name in hide.items():
-        line = line.replace(path, name)
+    line = replaced(line, hide)
     line = re.sub(r"(?<![\w.:/])/(?:tmp|root|home|work|opt|var|usr)/[^\s'\",:)]*", "PATH", line)
     return same_each_time(line)[:240]
 
