@@ -10,7 +10,7 @@ import typing as t
 from functools import update_wrapper
 
 from ..engine.bridge import is_coroutine_function
-from ..engine.derive import functions_of
+from ..engine.derive import READS_JSON, functions_of
 from ..state import current
 from .annotations import signature_of
 from .answers import compile_answer
@@ -148,12 +148,14 @@ def _around(operation: Operation, view: View, app: t.Any, variables: t.Collectio
             prepare(values)
             return answer(await view(**values))
 
-        return bound_async
+        bound = bound_async
+    else:
 
-    def bound(**values: t.Any) -> t.Any:
-        prepare(values)
-        return answer(view(**values))
+        def bound(**values: t.Any) -> t.Any:
+            prepare(values)
+            return answer(view(**values))
 
+    setattr(bound, READS_JSON, bool(operation.body))
     return bound
 
 

@@ -15,6 +15,7 @@ from werkzeug.exceptions import NotImplemented as NotImplementedByServer
 
 from . import pipeline
 from .bridge import is_bridged, is_coroutine_function, stepping
+from .derive import READS_JSON
 from .internals import converters_of, is_outdated
 from .plan import Plan, Program
 from .registry import fingerprint, foreign
@@ -131,7 +132,7 @@ def compile_program(app: t.Any, as_defined: t.Mapping[str, t.Any]) -> Program:
     from ..sessions import opens_late
     from ..wrappers import Request, Response
     from ..wrappers.lazy import are_as_defined
-    from ..wrappers.request import AS_DEFINED, MADE_DIRECTLY
+    from ..wrappers.request import AS_DEFINED, LIMITS, MADE_DIRECTLY
     from .routing import Map
 
     program = Program(app)
@@ -150,6 +151,7 @@ def compile_program(app: t.Any, as_defined: t.Mapping[str, t.Any]) -> Program:
         and type(app.url_map) is Map
     )
     program.plain_request = are_as_defined(request_class, MADE_DIRECTLY, AS_DEFINED)
+    program.plain_limits = are_as_defined(request_class, LIMITS, AS_DEFINED)
     program.plain_end = program.overridden.isdisjoint(_END_STAGES) and are_as_defined(
         request_class, ("close",), AS_DEFINED
     )
@@ -298,6 +300,12 @@ def _compile_plan(program: Program, rule: Rule | None) -> Plan:
     ):
         plan.direct_methods = _DIRECT_METHODS
     plan.goes_directly = bool(plan.direct_methods) and plan.native is True and not plan.cancels
+    plan.reads_json = (
+        getattr(view, READS_JSON, False)
+        and program.plain_limits
+        and not (plan.hooked or plan.cancels or program.overridden)
+        and getattr(rule, "timeout", None) is None
+    )
     plan.is_final = (
         not plan.after and program.late_session and program.overridden.isdisjoint(_AFTER_STAGES)
     )

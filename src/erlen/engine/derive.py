@@ -24,6 +24,8 @@ if t.TYPE_CHECKING:
 
 #: Attribute of what marks a parameter: of `Query`, of `Depends(...)` and so on.
 MARK = "__erlen_param__"
+#: Attribute of a view in bound form that reads a JSON body before anything else.
+READS_JSON = "_erlen_reads_json"
 
 # What classes of models have: pydantic's, dataclasses, msgspec's.
 _OF_MODELS = ("__pydantic_fields__", "__dataclass_fields__", "__struct_fields__")

@@ -36,6 +36,7 @@ class Plan:
         "native",
         "on_loop",
         "provides_options",
+        "reads_json",
         "rule",
         "sources",
         "teardown",
@@ -74,6 +75,8 @@ class Plan:
         self.on_loop: Function | None = None
         #: Whether the view is cancelled when the client leaves.
         self.cancels = False
+        #: Whether nothing happens before the view reads a JSON body.
+        self.reads_json = False
         #: (step, blueprint or None, function as registered), in order.
         self.sources: list[tuple[str, str | None, Function]] = []
 
@@ -108,6 +111,7 @@ class Program:
         "plain_app_context",
         "plain_context",
         "plain_end",
+        "plain_limits",
         "plain_request",
         "plain_response",
         "plain_types",
@@ -141,6 +145,8 @@ class Program:
     plain_app_context: bool
     #: Whether the constructor of requests is the built-in one.
     plain_request: bool
+    #: Whether the most bytes of a body are the configuration's to say.
+    plain_limits: bool
     #: Whether nobody replaced what tears contexts down.
     plain_end: bool
     #: The built-in provider's way from data to a body, `None` where it is not the built-in one.

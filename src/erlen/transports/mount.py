@@ -101,7 +101,7 @@ async def _serve_wsgi_on_thread(app: t.Any, scope: Scope, receive: Receive, send
         await receive()
         await send({"type": "websocket.close", "code": 1000})
         return
-    exchange = Exchange(Inbox(receive), send)
+    exchange = Exchange(Inbox(receive, scope), send)
     environ = environ_of(scope, BodyStream(exchange.inbox))
     try:
         await exchange.run_on_thread(app, environ, Answer())

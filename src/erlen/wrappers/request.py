@@ -141,11 +141,11 @@ class Request(_Request):
 
         @lazy
         def _inbox(self):
-            return _scope_module().Inbox(self._receive)
+            return _scope_module().Inbox(self._receive, self.scope)
 
         @lazy
         def _content(self):
-            return _scope_module().content_of(self.scope)
+            return self._inbox.content
 
         @lazy
         def scope(self):
@@ -360,7 +360,10 @@ class Request(_Request):
         if limit is not None and length > limit:
             raise RequestEntityTooLarge()
         if "environ" not in self.__dict__:
-            return await_(self._inbox.whole(limit))  # type: ignore[no-any-return]
+            inbox = self._inbox
+            if inbox.ended:  # PERF: nothing to wait for
+                return inbox.rest(limit)  # type: ignore[no-any-return]
+            return await_(inbox.whole(limit))  # type: ignore[no-any-return]
         terminated = "wsgi.input_terminated" in self.environ
         stream = self.environ["wsgi.input"]
         # Where the server says where the body ends, one byte more tells if it is longer.
@@ -509,4 +512,6 @@ MADE_DIRECTLY = (
     "url_rule",
     "view_args",
 )
-AS_DEFINED: t.Final = as_they_are(Request, {*_BODY_READERS, *MADE_DIRECTLY, "close"})
+# Of a request class: what must be built in for its limit to be known before there is a request.
+LIMITS = ("max_content_length", "_max_content_length")
+AS_DEFINED: t.Final = as_they_are(Request, {*_BODY_READERS, *MADE_DIRECTLY, *LIMITS, "close"})
