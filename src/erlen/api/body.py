@@ -35,7 +35,15 @@ def body_step(operation: Operation, keyed: bool) -> Step | None:
     if keyed:
         return _keyed_step(operation.body)
     (field,) = operation.body
-    return _whole_step(field)
+    return _whole_step(field) if field.read is None else _own_step(field.name, field.read)
+
+
+def _own_step(name: str, read: Callable[[t.Any], t.Any]) -> Step:
+    def step(request: t.Any, values: Values) -> None:
+        if name not in values:
+            values[name] = read(request)
+
+    return step
 
 
 def _whole_step(field: Field) -> Step:

@@ -52,6 +52,10 @@ class Field:
     embed: bool = False
     #: What makes the default of each request, where the annotation has such a function.
     default_factory: Callable[[], t.Any] | None = field(default=None, repr=False)
+    #: What reads the body instead, as in `Body`.
+    read: Callable[[t.Any], t.Any] | None = field(default=None, repr=False)
+    #: Whether the body may be a form, too.
+    forms: bool = False
 
     @property
     def is_required(self) -> bool:

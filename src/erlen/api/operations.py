@@ -183,6 +183,8 @@ def _json_body(operation: Operation, body: list[Field], schemas: Schemas) -> Sch
     required = any(field_.is_required for field_ in body)
     if not operation.is_body_keyed:
         schema = _with_default(body[0], schemas.of(body[0]))
+        if body[0].forms:
+            return {"required": required, "content": _also_as_form(body[0], schema, schemas)}
     else:
         properties = {each.alias: _with_default(each, schemas.of(each)) for each in body}
         schema = {"type": "object", "properties": properties}
@@ -190,6 +192,28 @@ def _json_body(operation: Operation, body: list[Field], schemas: Schemas) -> Sch
         if wanted:
             schema["required"] = wanted
     return {"required": required, "content": schemas.content(schema)}
+
+
+def _also_as_form(field_: Field, schema: Schema, schemas: Schemas) -> Schema:
+    """The content of a body that is JSON, or a form of the same members."""
+    properties, required = schemas.properties(field_)
+    whole: Schema = {
+        "type": "object",
+        "properties": {name: _of_part(each) for name, each in properties.items()},
+    }
+    if required:
+        whole["required"] = [name for name in properties if name in required]
+    return {**schemas.content(schema), _MULTIPART: {"schema": whole}}
+
+
+def _of_part(schema: Schema) -> Schema:
+    """The schema of a part of a form: a file is sent as it is, not in base64."""
+    schema = of_text(schema)
+    if schema.get("contentEncoding") != "base64":
+        return schema
+    kept = {key: schema[key] for key in ("title", "description") if key in schema}
+    media = schema.get("contentMediaType", "application/octet-stream")
+    return {**kept, "type": "string", "format": "binary", "contentMediaType": media}
 
 
 def _form_body(forms: list[Field], schemas: Schemas) -> Schema:

@@ -42,6 +42,19 @@ class In(Mark):
     embed: bool = False
 
 
+@dataclass(frozen=True)
+class Body(In):
+    """The whole body, which a function of its own reads: what products are made with.
+
+    :param read: called with the request; the value, or a `Problem` raised
+    :param forms: whether it is also taken as a form with the members of the JSON as its fields
+    """
+
+    location: str = "json"
+    read: Callable[[t.Any], t.Any] | None = None
+    forms: bool = False
+
+
 Path = t.Annotated[T, In("path")]
 Query = t.Annotated[T, In("query")]
 Header = t.Annotated[T, In("header")]

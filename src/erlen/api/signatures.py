@@ -317,6 +317,8 @@ class Reader:
             uploads[0] if uploads else None,
             mark.embed,
             factory,
+            getattr(mark, "read", None),
+            getattr(mark, "forms", False),
         )
 
     def alias(self, name: str, mark: In, info: FieldInfo) -> str:
