@@ -8,11 +8,19 @@ from importlib import import_module
 from ..errors import MissingExtra
 
 if t.TYPE_CHECKING:
+    from .batching import BadResults as BadResults
     from .batching import Batcher as Batcher
     from .batching import BatcherClosed as BatcherClosed
+    from .batching import BatchingError as BatchingError
+    from .batching import BatchInterrupted as BatchInterrupted
+    from .batching import Collate as Collate
     from .batching import DeadlineExceeded as DeadlineExceeded
+    from .batching import Observer as Observer
     from .batching import QueueFull as QueueFull
+    from .batching import Stats as Stats
     from .batching import batched as batched
+    from .batching import bucket as bucket
+    from .batching import pad as pad
     from .kinds import Array as Array
     from .kinds import Audio as Audio
     from .kinds import Choice as Choice
@@ -28,7 +36,8 @@ if t.TYPE_CHECKING:
 
 # PERF: batching needs none of what typed endpoints need.
 _PARTS = {
-    "batching": "Batcher BatcherClosed DeadlineExceeded QueueFull batched",
+    "batching": "BadResults Batcher BatcherClosed BatchingError BatchInterrupted Collate"
+    " DeadlineExceeded Observer QueueFull Stats batched bucket pad",
     "kinds": "Array Audio Choice File Image Label Limits Shown Table Text",
     "predictor": "BadItem Predictor",
 }

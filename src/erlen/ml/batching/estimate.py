@@ -1,0 +1,116 @@
+"""How long a function takes for so many items, as measured while it is used.
+
+Sizes are kept in classes that double: 1, 2, 3-4, 5-8, ... The class of a size and the time that
+it typically takes is all that is known; nothing is assumed of the form of the function in between,
+for padding makes large batches dearer than a fixed and a proportional part would.
+"""
+
+from __future__ import annotations
+
+#: Share of a new measurement once there are some.
+WEIGHT = 0.125
+#: A size is good enough if an item costs at most so much more than at the best size.
+TOLERANCE = 1.03
+#: After so many batches of the same limit, a neighbouring one is tried.
+EXPLORE_EVERY = 64
+#: After so many batches, it is tried whether twice the size fits into memory again.
+FORGET_LIMIT_AFTER = 1024
+
+
+class SizeClass:
+    """Measurements of alike sizes."""
+
+    __slots__ = ("count", "fastest", "seconds", "size")
+
+    def __init__(self) -> None:
+        self.count = 0
+        #: Mean size of these batches, and the seconds that one takes.
+        self.size = 0.0
+        self.seconds = 0.0
+        #: The least of the last ones, about.
+        self.fastest = 0.0
+
+    def note(self, size: int, seconds: float) -> None:
+        self.count += 1
+        if self.count == 1:
+            self.size, self.seconds, self.fastest = size, seconds, seconds
+            return
+        # The first calls are often slow: a much shorter time counts as half of the truth.
+        weight = max(WEIGHT, 1 / self.count, 0.5 if seconds < self.seconds / 2 else 0.0)
+        self.size += (size - self.size) * weight
+        self.seconds += (seconds - self.seconds) * weight
+        self.fastest = min(seconds, self.fastest * 1.02)
+
+
+class Estimate:
+    """Run times by size of the batch, and the size that is worth waiting for.
+
+    :param max_size: items in a batch at most
+    """
+
+    def __init__(self, max_size: int) -> None:
+        self.max_size = max_size
+        self.classes = [SizeClass() for _ in range((max_size - 1).bit_length() + 1)]
+        self.batches = 0
+        #: Seconds that a run has taken lately at most, about.
+        self.slowest = 0.0
+        #: Items that fit into memory, after a batch did not.
+        self.limit = max_size
+        self._best = 1
+
+    def note(self, size: int, seconds: float) -> None:
+        """A batch of `size` took so many `seconds`."""
+        index = min((size - 1).bit_length(), len(self.classes) - 1)
+        self.classes[index].note(size, seconds)
+        self.batches += 1
+        self.slowest = max(seconds, self.slowest * 0.98)
+        self._best = self._find_best()
+        if self.limit < self.max_size and self.batches % FORGET_LIMIT_AFTER == 0:
+            self.limit *= 2
+
+    def note_too_large(self, size: int) -> None:
+        """A batch of this size did not fit into memory."""
+        self.limit = max(1, min(self.limit, size // 2))
+
+    @property
+    def is_known(self) -> bool:
+        return self.batches > 0
+
+    def seconds(self, size: int) -> float:
+        """Seconds that a batch of this size will take; 0 while nothing is known."""
+        below: SizeClass | None = None
+        for known in self.classes:
+            if not known.count:
+                continue
+            if known.size >= size:
+                if below is None or known.size == below.size:
+                    return known.seconds
+                share = (size - below.size) / (known.size - below.size)
+                return below.seconds + (known.seconds - below.seconds) * share
+            below = known
+        return below.seconds * size / below.size if below is not None else 0.0
+
+    def fastest(self, size: int) -> float:
+        """Seconds that a batch of this size takes where nothing disturbs it."""
+        known = self.classes[min((size - 1).bit_length(), len(self.classes) - 1)]
+        return known.fastest if known.count else self.seconds(size)
+
+    def best_size(self) -> int:
+        """Items that a batch should have at most, if there are as many.
+
+        The least size at which an item costs about as little as at the best; the double of what
+        was measured where larger batches have not been tried yet.
+        """
+        best = min(self._best, self.limit)
+        if self.batches % EXPLORE_EVERY == 0 and self.batches:
+            tried = best * 2 if self.batches // EXPLORE_EVERY % 2 else best // 2
+            return max(1, min(tried, self.limit))
+        return best
+
+    def _find_best(self) -> int:
+        costs = [k.seconds / k.size if k.count else None for k in self.classes]
+        least = min(cost for cost in costs if cost is not None)
+        index = next(i for i, c in enumerate(costs) if c is not None and c <= least * TOLERANCE)
+        if not any(known.count for known in self.classes[index + 1 :]):
+            index += 1
+        return min(1 << index, self.max_size)

@@ -1,0 +1,206 @@
+"""The queue of a batcher: who joins, who leads the next batch, who is in it.
+
+Pure state, without threads, loops or a clock: times are handed in. The batcher calls it with its
+lock held; tests call it with a virtual clock.
+
+At any time at most one waiting item is the *leader*: whoever waits for it collects the next batch
+and computes it, and at its end the item that waits longest becomes the next one.
+"""
+
+from __future__ import annotations
+
+import typing as t
+from collections import OrderedDict
+from math import inf, isfinite
+
+from .errors import BatcherClosed, Hopeless, QueueFull
+from .items import GONE, RUNNING, WAITING, Item
+
+if t.TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from .estimate import Estimate
+
+#: What becomes of an item that joins: its waiter leads, wakes the leader, or just waits.
+LEAD, CALL, WAIT = "lead", "call", "wait"
+
+#: Of the deadline, what the estimated wait may take up; the rest is for what estimates miss.
+HEADROOM = 0.75
+#: Waiting items that are looked through for those that go together with the leader, per item.
+LOOK_AHEAD = 4
+
+
+class Line:
+    """Items that wait, and how many are being computed.
+
+    :param max_queue: items that wait at most
+    :param workers: batches that are computed at the same time at most
+    """
+
+    def __init__(self, estimate: Estimate, max_queue: int, workers: int = 1) -> None:
+        self.estimate = estimate
+        self.max_queue = max_queue
+        self.workers = workers
+        self.waiting: OrderedDict[Item, None] = OrderedDict()
+        self.leader: Item | None = None
+        #: Items to wake the leader at, while it waits for more.
+        self.wanted = 0
+        self.closed = False
+        #: Batches and items that are being computed.
+        self.running = 0
+        self.computing = 0
+        #: When the last batch began and ended, and how many were in flight at its end.
+        self.last_start = -inf
+        self.last_end = -inf
+        self.last_in_flight = 1
+        self._was_busy = False
+        #: Seconds an item takes while there is enough to do; 0 while unknown.
+        self.pace = 0.0
+
+    # Joining and leaving
+
+    def join(self, item: Item, now: float) -> str:
+        """Let an item wait. Raises QueueFull and BatcherClosed."""
+        if self.closed:
+            raise BatcherClosed
+        ahead = len(self.waiting)
+        if ahead >= self.max_queue:
+            raise QueueFull(self.wait_behind(ahead, now))
+        if (ahead or self.running) and isfinite(item.until):
+            expected = self.wait_behind(ahead, now) + self.estimate.seconds(1)
+            if expected > item.deadline * HEADROOM:
+                raise Hopeless(expected)
+        self.waiting[item] = None
+        leader = self.leader
+        if leader is None:
+            if self.running >= self.workers:
+                return WAIT
+        elif not leader.leads_on_loop or leader.loop is item.loop:
+            return CALL if ahead + 1 == self.wanted else WAIT
+        # Who leads on another loop may never do so: that loop may have been stopped for good.
+        self.leader = item
+        return LEAD
+
+    def leave(self, item: Item) -> bool:
+        """Nobody waits for an item any more; whether it led, so that the next one has to."""
+        state, item.state = item.state, GONE
+        if state == WAITING:
+            self.waiting.pop(item, None)
+        if self.leader is not item:
+            return False
+        self.leader = None
+        return True
+
+    def appoint(self) -> Item | None:
+        """Make the item that waits longest the leader, if one is needed and there is one."""
+        if self.leader is not None or self.running >= self.workers:
+            return None
+        item = next(iter(self.waiting), None)
+        self.leader = item
+        self.wanted = 0
+        return item
+
+    def clear(self) -> list[Item]:
+        """Take all that wait out of the line."""
+        items = list(self.waiting)
+        self.waiting.clear()
+        self.leader = None
+        return items
+
+    # Batches
+
+    def window(self, now: float) -> float:
+        """Seconds for which the leader should wait for more items, at most; 0 for none.
+
+        It waits for as many as were in flight when the last batch ended, up to half of the time
+        that the batch will take, counted from that end: whoever got an answer then and asks again
+        does so soon. Nothing when nobody has asked for a while.
+        """
+        count = len(self.waiting)
+        wanted = min(-(-self.last_in_flight // self.workers), self.estimate.best_size())
+        if count >= wanted:
+            return 0.0
+        left = self.last_end + self.estimate.seconds(count) / 2 - now
+        if left <= 0:
+            return 0.0
+        self.wanted = wanted
+        return left
+
+    def take(self, leader: Item, now: float) -> tuple[list[Item], list[Item]]:
+        """The next batch, the leader's item first, and items whose deadline cannot be kept.
+
+        Those stay uncomputed: their time is over, or will be before a result can be there. The
+        leader's is given a try, so that there is a measurement at times.
+        """
+        waiting = self.waiting
+        self.leader = None
+        self.wanted = 0
+        size = self.estimate.best_size()
+        batch: list[Item] = []
+        late: list[Item] = []
+        waiting.pop(leader, None)
+        (batch if leader.until > now else late).append(leader)
+        earliest = now + self.estimate.fastest(1)
+        if leader.key is None:
+            while waiting and len(batch) < size:
+                item, _ = waiting.popitem(last=False)
+                (batch if item.until > earliest else late).append(item)
+        else:
+            self._take_alike(leader.key, size, earliest, batch, late)
+        for item in batch:
+            item.state = RUNNING
+        if batch:
+            self.running += 1
+            self.computing += len(batch)
+            self.last_start = now
+        return batch, late
+
+    def _take_alike(
+        self, key: t.Any, size: int, earliest: float, batch: list[Item], late: list[Item]
+    ) -> None:
+        found: list[Item] = []
+        for looked, item in enumerate(self.waiting):
+            if len(batch) == size or looked == LOOK_AHEAD * size:
+                break
+            if item.until <= earliest:
+                late.append(item)
+            elif item.key == key:
+                batch.append(item)
+            else:
+                continue
+            found.append(item)
+        for item in found:
+            del self.waiting[item]
+
+    def put_back(self, items: Iterable[Item]) -> None:
+        """Have items of a batch that was broken off wait again, before all others."""
+        for item in reversed(list(items)):
+            item.state = WAITING
+            self.waiting[item] = None
+            self.waiting.move_to_end(item, last=False)
+
+    def ended(self, size: int, now: float) -> None:
+        """A batch that was taken with so many items has ended."""
+        begun = self.last_end if self._was_busy else self.last_start
+        if now > begun:
+            pace = (now - begun) / size
+            self.pace += (pace - self.pace) * (0.125 if self.pace else 1.0)
+        self.last_end = now
+        self.last_in_flight = self.computing + len(self.waiting)
+        self.running -= 1
+        self.computing -= size
+        self._was_busy = bool(self.waiting or self.running)
+
+    # Estimates
+
+    def wait_behind(self, ahead: int, now: float) -> float:
+        """Seconds until a batch begins that an item behind so many others is in."""
+        size = self.estimate.best_size()
+        run = self.estimate.seconds(size)
+        rest = max(self.last_start + run - now, 0.0) if self.running >= self.workers else 0.0
+        pace = self.pace or run / size / self.workers
+        return rest + ahead * pace
+
+    @property
+    def is_idle(self) -> bool:
+        return not self.running and not self.waiting
