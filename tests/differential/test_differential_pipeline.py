@@ -6,6 +6,7 @@ import typing as t
 
 from werkzeug.exceptions import BadRequest, Forbidden, HTTPException, InternalServerError, NotFound
 from werkzeug.routing import RequestRedirect
+from werkzeug.utils import redirect
 
 from .harness import Case, Cases, Framework, call, get, post
 
@@ -140,6 +141,18 @@ class Codeless(HTTPException):
     pass
 
 
+class SeeOther(HTTPException):
+    """Answers by itself, and never calls the constructor that sets `response`."""
+
+    code = 303
+
+    def __init__(self) -> None:
+        Exception.__init__(self, "elsewhere")
+
+    def get_response(self, *args: t.Any, **options: t.Any) -> t.Any:
+        return redirect("/elsewhere", 303)
+
+
 class Custom(Exception):
     pass
 
@@ -163,6 +176,7 @@ RAISED: dict[str, t.Callable[[Framework], t.Any]] = {
     "redirect": lambda fw: RequestRedirect("http://localhost/target"),
     "with_response": lambda fw: NotFound(response=fw.Response("own", 404)),
     "os": lambda fw: OSError("os"),
+    "see_other": lambda fw: SeeOther(),
 }
 
 

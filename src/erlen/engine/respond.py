@@ -47,8 +47,10 @@ def quick_response(program: Program, rv: t.Any) -> Response:
                 made._ready = ready
                 made.status_code = rv[1]
                 return made  # type: ignore[no-any-return]
-        elif isinstance(rv, HTTPException) and rv.response is None and _is_plain_error(kind):
-            return _error_page(cls, rv)
+        elif isinstance(rv, HTTPException):
+            # In this order: a class with its own `get_response` may lack the attribute.
+            if _is_plain_error(kind) and rv.response is None:
+                return _error_page(cls, rv)
         else:
             ready = ready_body(program, rv)
             if ready is not None:
