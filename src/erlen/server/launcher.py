@@ -20,6 +20,7 @@ import click
 
 from ..commands import NoAppException, ScriptInfo, pass_script_info, prepare_import
 from ..errors import ErlenError, MissingExtra
+from ..ml.threads import limit_threads
 from ..mounts import ASGI, WSGI
 from .choice import reasons_for_asgi, said
 from .stopping import ends_on_signal, hear_once, workers_stop_while_starting
@@ -141,7 +142,7 @@ def serve(
                 **options,
             }
         )
-        loader = functools.partial(_load_in_worker, target, is_wsgi, as_flask, threads)
+        loader = functools.partial(_load_in_worker, target, is_wsgi, as_flask, threads, workers)
         server.serve(target_loader=loader, wrap_loader=False)
 
 
@@ -194,9 +195,10 @@ def _tell_reasons(target: str, as_flask: bool, sender: t.Any) -> None:
 
 
 def _load_in_worker(
-    target: str | Erlen, is_wsgi: bool, as_flask: bool, threads: int | None
+    target: str | Erlen, is_wsgi: bool, as_flask: bool, threads: int | None, workers: int
 ) -> Erlen:
     hear_once()
+    limit_threads(workers)
     app = load_target(target, as_flask)
     if not is_wsgi:
         if threads is not None:
