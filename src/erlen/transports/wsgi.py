@@ -225,7 +225,8 @@ def serve_directly(
         start_response(
             "200 OK", [("Content-Type", content_type), ("Content-Length", str(len(body)))]
         )
-        return (body,)
+        # PERF: a list, as some servers send it together with the head, but a stream for itself.
+        return [body]
     finally:
         if (
             error is None

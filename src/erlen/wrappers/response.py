@@ -153,7 +153,8 @@ class Response(_Response):
         """`self(environ, start_response)`, in short form where that gives the same bytes.
 
         PERF: a response that nobody touched needs no `Headers`; one with a plain list of
-        bytes needs neither their copy nor an iterator around the list.
+        bytes needs neither their copy nor an iterator around the list, which some servers
+        send together with the head.
         """
         mine = self.__dict__
         if "_ready" not in mine or not self._sends_plainly or environ["REQUEST_METHOD"] == "HEAD":
@@ -165,7 +166,7 @@ class Response(_Response):
                 start_response(
                     self._status, [("Content-Type", content_type), ("Content-Length", length)]
                 )
-                return (body,)
+                return [body]
         elif mine["headers"].__class__ is Headers and (len(mine) == 2 or self._sends_ready_body()):
             headers = pairs_of(mine["headers"])
             if ("Content-Length", length) in headers:
@@ -173,7 +174,7 @@ class Response(_Response):
                     if len(name) in (8, 16) and name.lower() in _LOCATIONS:
                         return self(environ, start_response)
                 start_response(self._status, headers)
-                return (body,)
+                return [body]
         return self(environ, start_response)
 
     def _sends_ready_body(self) -> bool:
