@@ -8,6 +8,7 @@ import sys
 import typing as t
 from collections import defaultdict
 from importlib import metadata
+from importlib.machinery import PathFinder
 from pathlib import Path
 
 from .children import Children
@@ -20,6 +21,8 @@ Uses = dict[str, list[str]]
 _ROOTS = ("flask", "werkzeug", "erlen")
 #: What an object is an instance of, by the name in Flask that it comes from.
 _PROXIES = {"current_app", "request", "Flask", "Blueprint"}
+#: Whose attributes are the application's.
+_USERS_OWN = {"g", "session"}
 #: Places that are told of one name.
 _MOST_PLACES = 3
 
@@ -27,11 +30,17 @@ _MOST_PLACES = 3
 def check(children: Children, tell: Tell) -> Part:
     """Look up every name that is used, on both engines."""
     part = Part("names")
-    own = _uses_in(sources(children.folder), children.folder)
     uses: Uses = defaultdict(list)
-    for name, places in own.items():
+    own = [*sources(children.folder)]
+    for name, places in _uses_in(own, children.folder).items():
         uses[name] += places
-    extensions = _extensions(children.folder)
+    elsewhere = _installed(children)
+    if elsewhere is not None:
+        inside = [*sources(elsewhere)]
+        for name, places in _uses_in(inside, elsewhere.parent).items():
+            uses[name] += places
+        own += inside
+    extensions = _extensions(own)
     for distribution in extensions:
         tell(f"reading {distribution.metadata['Name']}")
         for name, places in _uses_in(*_files_of(distribution)).items():
@@ -59,13 +68,23 @@ def check(children: Children, tell: Tell) -> Part:
     return part
 
 
+def _installed(children: Children) -> Path | None:
+    """The folder of the target's package, where it is not in the project's."""
+    top = re.split(r"[.:]", children.target or "")[0]
+    found = PathFinder.find_spec(top, [str(children.folder), *sys.path]) if top else None
+    if found is None or not found.submodule_search_locations:
+        return None
+    folder = Path(next(iter(found.submodule_search_locations)))
+    return None if folder.is_relative_to(children.folder) else folder
+
+
 def _files_of(distribution: metadata.Distribution) -> tuple[list[Path], Path]:
     base = Path(str(distribution.locate_file("")))
     files = [base / str(file) for file in distribution.files or () if file.suffix == ".py"]
     return [file for file in files if file.exists()], base
 
 
-def _extensions(folder: Path) -> list[metadata.Distribution]:
+def _extensions(own: list[Path]) -> list[metadata.Distribution]:
     """Installed packages that stand on Flask and that the project, or one of them, imports."""
     on_flask = {}
     for distribution in metadata.distributions():
@@ -76,7 +95,7 @@ def _extensions(folder: Path) -> list[metadata.Distribution]:
     for module, owners in metadata.packages_distributions().items():
         for owner in owners:
             imported_by[_normal(owner)].append(module)
-    modules = _imported(sources(folder))
+    modules = _imported(own)
     found: dict[str, metadata.Distribution] = {}
     while True:
         new = {
@@ -177,7 +196,9 @@ class _Reader(ast.NodeVisitor):
         for position, part in enumerate(parts):
             if part in _PROXIES:
                 return len(parts) == position + 2
-        return parts[-2] not in ("g", "session")
+            if part in _USERS_OWN:
+                return False
+        return True
 
     def _name_of(self, node: ast.expr) -> str | None:
         if isinstance(node, ast.Name):

@@ -5,19 +5,24 @@ from __future__ import annotations
 import statistics
 import time
 import typing as t
+from dataclasses import replace
 from itertools import groupby
 
 from .children import Children
 from .compare import Difference, compare
-from .findings import Part
+from .findings import Finding, Part
 from .masks import fits
 
 #: Requests that are made at most.
 MOST = 600
 #: Seconds between two runs on Flask, so that what depends on the time shows.
 APART = 2.1
+#: Seconds that a request may have taken to be measured by repeating it.
+QUICK = 0.05
 
 Request = dict[str, t.Any]
+#: Answers and facts, as a process gives them.
+Run = dict[str, t.Any]
 Tell = t.Callable[[str], None]
 
 
@@ -40,25 +45,16 @@ def check(
         tell(f"{len(requests)} requests on {engine.capitalize()}")
         return children.run(engine, "replay", hash_seed=hash_seed, requests=requests, **more)
 
-    erlen = replay("erlen", 0, timed=True)
-    again = replay("flask", 1, timed=True, not_before=began + APART)
-    found = _differences(explored["answers"], again["answers"], erlen["answers"])
-    if any(found):
+    erlen = replay("erlen", 0)
+    again = replay("flask", 1, not_before=began + APART)
+    second = None
+    if any(_differences(explored["answers"], again["answers"], erlen["answers"])):
         # Once more: what a clock or a race did is not said twice.
-        second = _differences(
-            replay("flask", 0)["answers"], again["answers"], replay("erlen", 0)["answers"]
-        )
-        found = _lasting(part, requests, found, second)
-    for number, differences in enumerate(found):
-        for difference in differences:
-            part.add(
-                "difference", difference.kind, difference.title,
-                say(requests[number]), difference.detail,
-            )  # fmt: skip
-    part.findings = _grouped(part)
-    _compare_facts(part, explored["facts"], again["facts"], erlen["facts"])
+        second = replay("flask", 0), replay("erlen", 0)
+    compared(part, requests, explored, again, erlen, second)
     part.figures |= {"requests": len(requests), "rules": len(explored["facts"]["rules"])}
-    part.figures |= _times(requests, again["seconds"], erlen["seconds"])
+    tell("measuring")
+    part.figures |= _times(children, _measurable(requests, explored["answers"]))
     for place in sorted({*explored.get("refused", ()), *erlen.get("refused", ())}):
         title = f"a connection to {place} was refused ('--allow' lets it)"
         part.add("note", "connection-refused", title)
@@ -66,6 +62,28 @@ def check(
     if failed:
         title = f"{len(failed)} of the requests fail on Flask itself, first with {failed[0]}"
         part.add("note", "fails-on-flask", title)
+    return part
+
+
+def compared(
+    part: Part,
+    requests: list[Request],
+    flask: Run,
+    again: Run,
+    erlen: Run,
+    second: tuple[Run, Run] | None = None,
+) -> Part:
+    """Take down how Erlen's run differs from two on Flask; what `second` has not is a note."""
+    found = _differences(flask["answers"], again["answers"], erlen["answers"])
+    if second is not None:
+        there, here = second
+        lasting = _differences(there["answers"], again["answers"], here["answers"])
+        found = _lasting(part, requests, found, lasting)
+    for request, differences in zip(requests, found, strict=True):
+        for one in differences:
+            part.add("difference", one.kind, one.title, say(request), one.detail)
+    part.findings = _grouped(part)
+    _compare_facts(part, flask["facts"], again["facts"], erlen["facts"])
     return part
 
 
@@ -102,10 +120,8 @@ def _lasting(
     return lasting
 
 
-def _grouped(part: Part) -> list[t.Any]:
+def _grouped(part: Part) -> list[Finding]:
     """One finding for what differs in the same way at many requests."""
-    from dataclasses import replace
-
     ordered = sorted(part.findings, key=lambda f: (f.level, f.kind, f.title))
     grouped = []
     for _, group in groupby(ordered, key=lambda f: (f.level, f.kind, f.title)):
@@ -150,23 +166,33 @@ def _both(one: t.Any, two: t.Any) -> str:
     return f"Flask: {one}\nErlen: {two}"
 
 
-def _times(
-    requests: list[Request], flask: list[float | None], erlen: list[float | None]
-) -> dict[str, t.Any]:
-    """Microseconds per request on both, and the median of the ratios."""
-    rows = [
-        (say(request), before * 1e6, after * 1e6)
-        for request, before, after in zip(requests, flask, erlen, strict=True)
-        if before is not None and after is not None
+def _measurable(requests: list[Request], answers: list[dict[str, t.Any]]) -> list[Request]:
+    """What can be repeated without changing anything, and without waiting long."""
+    return [
+        request
+        for request, answer in zip(requests, answers, strict=True)
+        if request.get("method", "GET") == "GET"
+        and "visit" not in request
+        and not _is_failure(answer)
+        and answer["seconds"] < QUICK
     ]
-    if not rows:
+
+
+def _times(children: Children, requests: list[Request]) -> dict[str, t.Any]:
+    """Microseconds per request on both, and the median of the ratios."""
+    if not requests:
         return {}
-    rows.sort(key=lambda row: row[2] / row[1])
-    shown = [{"request": r, "flask_us": round(b, 1), "erlen_us": round(a, 1)} for r, b, a in rows]
-    return {
-        "time per request, Erlen ÷ Flask (median)": round(
-            statistics.median(after / before for _, before, after in rows), 3
-        ),
-        "slowest on Erlen beside Flask": shown[-3:],
-        "times": shown,
-    }
+    flask, erlen = (
+        children.run(engine, "clock", requests=requests) for engine in ("flask", "erlen")
+    )
+    rows = [
+        {
+            "request": say(request),
+            "flask_us": round(before * 1e6, 1),
+            "erlen_us": round(after * 1e6, 1),
+        }
+        for request, before, after in zip(requests, flask, erlen, strict=True)
+    ]
+    rows.sort(key=lambda row: row["erlen_us"] / row["flask_us"])
+    ratio = statistics.median(row["erlen_us"] / row["flask_us"] for row in rows)
+    return {"time per request, Erlen ÷ Flask (median)": round(ratio, 3), "times": rows}

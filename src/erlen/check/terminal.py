@@ -19,7 +19,7 @@ def make_console(**options: t.Any) -> t.Any:
         from rich.console import Console
     except ImportError as error:
         raise MissingExtra("erlen check", "rich", "check") from error
-    return Console(highlight=False, **options)
+    return Console(highlight=False, soft_wrap=True, **options)
 
 
 def show(report: Report, console: t.Any, *, verbose: bool = False) -> None:

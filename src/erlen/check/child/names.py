@@ -5,6 +5,7 @@ from __future__ import annotations
 import typing as t
 import warnings
 from importlib import import_module
+from inspect import getattr_static
 
 
 def perform(task: dict[str, t.Any]) -> dict[str, bool]:
@@ -38,7 +39,7 @@ class _Finder:
         """Whether `package.module.attribute...` resolves."""
         parts = name.split(".")
         for known, instance in self._instances.items():
-            if name.startswith(f"{known}.") and hasattr(instance, parts[known.count(".") + 1]):
+            if name.startswith(f"{known}.") and _has(instance, parts[known.count(".") + 1]):
                 return True
         found: t.Any = None
         for number in range(len(parts)):
@@ -49,10 +50,17 @@ class _Finder:
         return found is not None
 
 
+def _has(holder: t.Any, name: str) -> bool:
+    """Whether there is such an attribute, without having a property of its class computed."""
+    if isinstance(getattr_static(type(holder), name, None), property):
+        return True
+    return hasattr(holder, name)
+
+
 def _leads_on(found: t.Any, rest: list[str]) -> bool:
     """Whether attributes lead from an object along all of the names."""
     for part in rest:
-        if not hasattr(found, part):
+        if not _has(found, part):
             return False
         found = getattr(found, part)
         if not isinstance(found, type) and not hasattr(found, "__dict__"):

@@ -25,10 +25,9 @@ def keep_to_loopback(allowed: t.Iterable[str] = ()) -> None:
         name = host.decode("ascii", "replace") if isinstance(host, bytes) else host
         if name is None or name in hosts:
             return True
-        try:
-            address = ipaddress.ip_address(name.partition("%")[0])
-        except ValueError:
+        if not _is_address(name):
             return False
+        address = ipaddress.ip_address(name.partition("%")[0])
         return address.is_loopback or address.is_unspecified
 
     def refuse(place: str) -> t.NoReturn:
@@ -58,8 +57,17 @@ def keep_to_loopback(allowed: t.Iterable[str] = ()) -> None:
 
     @wraps(find)
     def find_near(host: t.Any, *args: t.Any, **options: t.Any) -> t.Any:
-        if not is_near(host):
+        if not is_near(host) and not _is_address(host):
             refuse(str(host))
         return find(host, *args, **options)
 
     socket.getaddrinfo = find_near
+
+
+def _is_address(host: t.Any) -> bool:
+    """Whether a host is a number already, so that nobody is asked for it."""
+    try:
+        ipaddress.ip_address(str(host).partition("%")[0])
+    except ValueError:
+        return False
+    return True

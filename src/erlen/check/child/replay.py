@@ -1,4 +1,4 @@
-"""Send given requests, one after the other, and measure those that may be repeated."""
+"""Send given requests, one after the other."""
 
 from __future__ import annotations
 
@@ -10,12 +10,9 @@ from .facts import facts_of
 from .load import load
 from .visit import Visitor
 
-REPEATS = 5
-SAFE = ("GET", "HEAD", "OPTIONS")
-
 
 def perform(task: dict[str, t.Any]) -> dict[str, t.Any]:
-    """Answers to `requests`, in order; with `timed`, the seconds of each that is safe."""
+    """Answers to `requests`, in order, and the application's facts."""
     wait = task.get("not_before", 0) - time.time()
     if wait > 0:
         time.sleep(wait)  # another second on the clock shows what depends on it
@@ -26,8 +23,4 @@ def perform(task: dict[str, t.Any]) -> dict[str, t.Any]:
     for request in task["requests"]:
         random.seed(0)
         answers.append(visitor.send(request))
-    seconds: list[float | None] = []
-    for request in task["requests"] if task.get("timed") else ():
-        safe = request.get("method", "GET") in SAFE
-        seconds.append(visitor.time(request, REPEATS) if safe else None)
-    return {"answers": answers, "seconds": seconds, "facts": facts}
+    return {"answers": answers, "facts": facts}

@@ -29,7 +29,7 @@ class Visitor:
 
     def send(self, request: dict[str, t.Any]) -> dict[str, t.Any]:
         """The answer to a request: status, headers, body, hooks, signals, log and seconds."""
-        builder, client = _builder(request), self._client(request.get("visit"))
+        builder, client = builder_of(request), self._client(request.get("visit"))
         self.watch.begin()
         began = time.perf_counter()
         answer: dict[str, t.Any] = {"raised": None}
@@ -55,12 +55,8 @@ class Visitor:
         answer["logs"] = [list(record) for record in self.watch.logs]
         return answer
 
-    def time(self, request: dict[str, t.Any], times: int) -> float:
-        """The least number of seconds that a request takes, of so many."""
-        return min(float(self.send(request)["seconds"]) for _ in range(times))
 
-
-def _builder(request: dict[str, t.Any]) -> t.Any:
+def builder_of(request: dict[str, t.Any]) -> t.Any:
     from werkzeug.test import EnvironBuilder
 
     body = request.get("body")
