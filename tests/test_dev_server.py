@@ -25,10 +25,11 @@ import werkzeug.debug
 from werkzeug import serving
 from werkzeug.test import EnvironBuilder, run_wsgi_app
 
+import erlen
 from erlen import Erlen
 from erlen.server.debugger import PIN_VARIABLE, Debugger, new_pin
 from erlen.server.dev import with_debugger
-from erlen.server.dev_asgi import is_for_asgi
+from erlen.server.dev_asgi import _Running, is_for_asgi
 
 SITE = """
 from erlen import Erlen, request
@@ -152,6 +153,8 @@ def start(tmp_path: Path, site: str) -> Iterator[Callable[..., Server]]:
 
     def start(*args: str, argv: list[str] | None = None, **env: str) -> Server:
         command = ["-m", "erlen", "--app", "site_app", "run", "--port", "0", *args]
+        # Whoever works on the package meanwhile is not to be reloaded for.
+        command += ["--exclude-patterns", str(Path(erlen.__file__).parent / "*")]
         started.append(Server(tmp_path, argv or command, env))
         return started[-1]
 
@@ -362,7 +365,6 @@ def test_application_is_told_of_each_end(
     (tmp_path / "site_app.py").write_text(site + "\n# changed\n")
     server.wait_for("ended")
     server.wait_for("started")
-    server.wait_for_watching()
     os.killpg(server.process.pid, signal.SIGINT)
     server.wait_for("ended")
     assert server.process.wait(LONGEST_WAIT) == 0
@@ -374,9 +376,55 @@ def test_application_is_told_of_each_end(
 def test_signal_ends_the_server(start: Callable[..., Server], number: signal.Signals) -> None:
     server = start("--no-reload")
     server.wait_for("started")
-    server.wait_for_watching()
     server.process.send_signal(number)
     server.wait_for("ended")
+    assert server.process.wait(LONGEST_WAIT) == 0
+
+
+@pytest.mark.live
+@pytest.mark.parametrize("site", ["asgi"], indirect=True)
+@pytest.mark.parametrize("option", ["--reload", "--no-reload"])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("to_all", [True, False], ids=["as-a-terminal-does", "to-one-process"])
+def test_signal_while_the_application_starts_lets_it_start_and_end(
+    start: Callable[..., Server],
+    tmp_path: Path,
+    site: str,
+    option: str,
+    number: signal.Signals,
+    to_all: bool,
+) -> None:
+    # It takes longer to end than Werkzeug's reloader would wait for it.
+    slow = site.replace("yield\n", "await asyncio.sleep(0.1); yield; await asyncio.sleep(0.4)\n")
+    (tmp_path / "site_app.py").write_text(f"import asyncio\n{slow}")
+    server = start(option)
+    server.wait_for("started")
+    send = os.killpg if to_all else os.kill
+    send(server.process.pid, number)
+    server.wait_for("ended")
+    assert server.process.wait(LONGEST_WAIT) == 0
+
+
+def test_what_is_stopped_before_it_runs_never_serves() -> None:
+    running = _Running(None, -1, None)
+    running.stop()
+    running.run()
+    assert running.server is None
+
+
+@pytest.mark.live
+@pytest.mark.parametrize("site", ["asgi"], indirect=True)
+def test_second_signal_kills_what_does_not_end(
+    start: Callable[..., Server], tmp_path: Path, site: str
+) -> None:
+    stuck = site.replace("yield\n", "yield\n    print('ending', flush=True); time.sleep(60)\n")
+    (tmp_path / "site_app.py").write_text(f"import time\n{stuck}")
+    server = start("--reload")
+    server.wait_for("started")
+    server.wait_for_watching()
+    server.process.send_signal(signal.SIGINT)
+    server.wait_for("ending")
+    server.process.send_signal(signal.SIGINT)
     assert server.process.wait(LONGEST_WAIT) == 0
 
 

@@ -7,6 +7,7 @@ import typing as t
 from werkzeug.datastructures import Headers
 
 if t.TYPE_CHECKING:
+    from werkzeug._reloader import ReloaderLoop
     from werkzeug.routing import Map, Rule
     from werkzeug.routing.matcher import State
 
@@ -43,8 +44,9 @@ def converters_of(rule: Rule) -> dict[str, t.Any]:
     return rule._converters
 
 
-def run_with_reloader(serve: t.Callable[[], None], **options: t.Any) -> None:
-    """Run `serve` on a thread, beside what starts a new process when a file changes."""
-    from werkzeug._reloader import run_with_reloader
+def make_reloader(kind: str, **options: t.Any) -> ReloaderLoop:
+    """What watches the files: entered, it knows them; its `run` exits with 3 when one changes."""
+    from werkzeug._reloader import ensure_echo_on, reloader_loops
 
-    run_with_reloader(serve, **options)
+    ensure_echo_on()  # a debugger in the terminal may have left it off
+    return reloader_loops[kind](**options)

@@ -11,7 +11,6 @@ import atexit
 import contextlib
 import logging
 import os
-import signal
 import sys
 import tempfile
 import threading
@@ -22,9 +21,9 @@ from pathlib import Path
 import click
 from werkzeug import serving
 
-from ..engine.internals import run_with_reloader
 from ..errors import MissingExtra
 from .choice import reasons_for_asgi
+from .stopping import STOPPING, ends_on_signal
 
 if t.TYPE_CHECKING:
     from collections.abc import Iterator
@@ -48,24 +47,25 @@ OPTIONS = (
 
 
 def is_for_asgi(app: t.Any, reloading: bool) -> bool:
-    """Whether this process is to serve an application over ASGI, said on the terminal.
+    """Whether an application is to be served over ASGI; the process that serves says so.
 
     A server that is `reloading` serves in a child process. Without Granian it is WSGI after all.
     """
-    if reloading and not serving.is_running_from_reloader():
-        return False
     if not hasattr(app, "_needs_start"):  # what stands for one that could not be loaded
         return False
     reasons = reasons_for_asgi(app)
     if not reasons:
         return False
     has = f"the application has {' and '.join(reasons)}"
+    says = not reloading or serving.is_running_from_reloader()
     try:
         _import_granian()
     except MissingExtra as error:
-        click.secho(f" * Serving over WSGI, although {has}: {error}", fg="yellow", err=True)
+        if says:
+            click.secho(f" * Serving over WSGI, although {has}: {error}", fg="yellow", err=True)
         return False
-    click.echo(f" * Serving over ASGI, for {has}.", err=True)
+    if says:
+        click.echo(f" * Serving over ASGI, for {has}.", err=True)
     return True
 
 
@@ -88,38 +88,53 @@ def serve(
     `ssl_context` that is an object: Granian needs files.
     """
     is_child = serving.is_running_from_reloader()
-    front = serving.make_server(host, port, app, fd=int(os.environ[_SOCKET]) if is_child else None)
-    front.socket.set_inheritable(True)
-    os.environ[_SOCKET] = str(front.fileno())
-    served: t.Any = app
-    if debugger is not None:
-        from .debugger import AsgiDebugger
-
-        served = AsgiDebugger(app, debugger)
-    with _certificate(ssl_context, host) as files:
+    with contextlib.ExitStack() as at_end:
+        at_end.enter_context(contextlib.suppress(KeyboardInterrupt))
+        at_end.enter_context(ends_on_signal(KeyboardInterrupt))
+        fd = int(os.environ[_SOCKET]) if is_child else None
+        front = serving.make_server(host, port, app, fd=fd)
+        at_end.callback(front.server_close)
+        front.socket.set_inheritable(True)
+        os.environ[_SOCKET] = str(front.fileno())
         front.ssl_context = ssl_context  # for what it says of itself
         if not is_child:
             front.log_startup()
+        if use_reloader and not is_child:
+            _supervise(reloader_type)
+            return
+        served: t.Any = app
+        if debugger is not None:
+            from .debugger import AsgiDebugger
+
+            served = AsgiDebugger(app, debugger)
+        files = at_end.enter_context(_certificate(ssl_context, host))
         running = _Running(Logged(served), front.socket.fileno(), files)
+        at_end.callback(running.stop)
+        if not use_reloader:
+            running.run()
+            return
+        from .reloading import serve_and_watch
+
         try:
-            if use_reloader:
-                run_with_reloader(
-                    running.run,
-                    extra_files=extra_files,
-                    exclude_patterns=exclude_patterns,
-                    interval=reloader_interval,
-                    reloader_type=reloader_type,
-                )
-            else:
-                running.run()
-        except KeyboardInterrupt:
-            pass
+            serve_and_watch(
+                running.run,
+                reloader_type,
+                extra_files=extra_files,
+                exclude_patterns=exclude_patterns,
+                interval=reloader_interval,
+            )
         except SystemExit as ending:
             _exit_code.append(ending.code if isinstance(ending.code, int) else 1)
             raise
-        finally:
-            running.stop()
-            front.server_close()
+
+
+def _supervise(reloader_type: str) -> None:
+    from .reloading import supervise
+
+    logging.getLogger("werkzeug").info("Press CTRL+C to quit")
+    code = supervise(reloader_type)
+    if code is not None:
+        sys.exit(code)
 
 
 # Of the process, where it is known before its end.
@@ -147,35 +162,47 @@ class _Running:
         self.files = files
         self.ended = threading.Event()
         self.ended.set()
+        # What begins and what stops it are on two threads.
+        self.lock = threading.Lock()
+        self.is_stopping = False
         self.loop: asyncio.AbstractEventLoop | None = None
         self.server: t.Any = None
 
     def run(self) -> None:
         """Serve until `stop` is called, or on the main thread until a signal comes."""
-        self.ended.clear()
-        # When the reloader ends the process, the application's end is still to be waited for.
-        getattr(threading, "_register_atexit", atexit.register)(self.stop)
-        atexit.register(_end_process)
+        with self.lock:
+            if self.is_stopping:
+                return
+            self.ended.clear()
         try:
+            # When the reloader ends the process, the application's end is still to be waited for.
+            getattr(threading, "_register_atexit", atexit.register)(self.stop)
+            atexit.register(_end_process)
             asyncio.run(self._serve())
         finally:
             self.ended.set()
 
     async def _serve(self) -> None:
-        self.loop = asyncio.get_running_loop()
-        self.server = _make_server(self.app, self.socket, self.files)
+        loop = asyncio.get_running_loop()
+        server = _make_server(self.app, self.socket, self.files)
+        with self.lock:
+            if self.is_stopping:
+                return
+            self.loop, self.server = loop, server
         if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGINT, signal.SIGTERM):
+            for number in STOPPING:
                 with contextlib.suppress(NotImplementedError):
-                    self.loop.add_signal_handler(number, self.server.stop)
-        await self.server.serve()
+                    loop.add_signal_handler(number, server.stop)
+        await server.serve()
 
     def stop(self) -> None:
-        """Have it end, and wait until it has."""
-        if self.ended.is_set() or self.loop is None or self.server is None:
-            return
-        with contextlib.suppress(RuntimeError):  # it has just ended
-            self.loop.call_soon_threadsafe(self.server.stop)
+        """Have it end, or never begin, and wait until it has ended."""
+        with self.lock:
+            self.is_stopping = True
+            loop, server = self.loop, self.server
+        if loop is not None:
+            with contextlib.suppress(RuntimeError):  # it has just ended
+                loop.call_soon_threadsafe(server.stop)
         self.ended.wait(10)
 
 

@@ -50,22 +50,26 @@ def workers_stop_while_starting() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def ends_on_signal() -> Iterator[None]:
-    """End the process properly on a signal, also as the first one of a container, which has no
-    default for signals. Nothing outside of the main thread."""
+def ends_on_signal(ending: type[BaseException] = SystemExit) -> Iterator[None]:
+    """Raise `ending` here on a first signal, and nothing on others: what it ends takes its time.
+
+    So a process ends properly also as the first one of a container, which has no default for
+    signals. Nothing outside of the main thread.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    handlers = {number: signal.signal(number, _end) for number in STOPPING}
+
+    def end() -> t.NoReturn:
+        raise ending(0)
+
+    first = _first_call_of(end)
+    handlers = {number: signal.signal(number, lambda *_: first()) for number in STOPPING}
     try:
         yield
     finally:
         for number, handler in handlers.items():
             signal.signal(number, handler)
-
-
-def _end(number: int, frame: object) -> t.NoReturn:
-    raise SystemExit(0)
 
 
 def hear_once() -> None:
