@@ -138,10 +138,12 @@ class Server:
     def wait_for_line(self, *texts: str) -> None:
         """Wait until the server has printed a line with one of these texts."""
         assert self.process.stdout is not None
+        lines = []
         for line in self.process.stdout:
             if any(text in line for text in texts):
                 return
-        pytest.fail(f"the server ended without having said {texts}")
+            lines.append(line)
+        pytest.fail(f"the server ended without having said {texts}: {''.join(lines)}")
 
     def output(self) -> str:
         """What the server has printed since, once it has ended."""
