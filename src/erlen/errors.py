@@ -35,6 +35,18 @@ class MissingExtra(ErlenError, ImportError):
         return type(self), (self.feature, self.name, self.extra)
 
 
+#: What a product's errors are for clients: functions that make HTTP errors of them, by class.
+http_forms: dict[type[Exception], t.Callable[[t.Any], t.Any]] = {}
+
+
+def http_form_of(error: Exception) -> t.Any:
+    """The HTTP error that an error without a handler is answered as; `None` for most."""
+    for cls in type(error).__mro__:
+        if cls in http_forms:
+            return http_forms[cls](error)
+    return None
+
+
 class SetupError(ErlenError, AssertionError):
     """A registration that cannot work; an AssertionError, as Flask raises for these.
 

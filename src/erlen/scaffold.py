@@ -10,6 +10,7 @@ import os
 import typing as t
 from collections import defaultdict
 from functools import partial, wraps
+from importlib import import_module
 
 from werkzeug.exceptions import HTTPException, default_exceptions
 
@@ -321,6 +322,34 @@ class Scaffold:
         The endpoint is the function's name by default. Options go to `werkzeug.routing.Rule`.
         """
         raise NotImplementedError
+
+    @setupmethod
+    def predictor(self, rule: str, predictor: t.Any = None, /, **options: t.Any) -> t.Any:
+        """Serve a model at a URL: an object with `predict(items)`, or a function of a list.
+
+        What makes the typed endpoint of it, batches its items and loads it once a process is
+        `erlen.ml`. Without a predictor this decorates a class or function. Raises SetupError.
+
+        :param endpoint: by default the predictor's name
+        :param max_size: items in a batch at most
+        :param deadline: seconds after which a request is answered 504
+        :param max_queue: items that wait at most, beyond which requests are answered 503
+        :param pure: whether `predict` may be called again with part of a batch that failed
+        :param collate: `list`, `stack`, `pad` or an object of `erlen.ml.batching.collate`
+        :param workers: batches that are computed at the same time
+        :param page: the path of a page to try it on, or True for `/try` below the rule
+        :param examples: dicts by inputs, or values of the only input; the model is warmed up by
+            them where it has no `warm_up`
+        :param title: of page and document
+        :param description: likewise
+        :param max_body: bytes of a request; by default by what its inputs may be
+        :param load: `start` (when serving starts), `background` (likewise, on a thread beside) or
+            `first` (for the first request)
+        :param options: further ones are the route's
+        """
+        # Above the registration; reached by name, and only from here.
+        registry = import_module(".ml.registry", __package__)
+        return registry.register(self, rule, predictor, options)
 
     @setupmethod
     def endpoint(self, endpoint: str) -> t.Callable[[F], F]:

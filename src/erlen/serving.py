@@ -115,6 +115,27 @@ class Serving(Scaffold):
         life = life_of(self)
         life.tasks.start(life.home(), func, args, kwargs)
 
+    # Models
+
+    @setupmethod
+    def enable_health(self, alive: str | None = "/healthz", ready: str | None = "/readyz") -> None:
+        """Answer whether the process is alive, and whether its models are loaded and warm (503
+        until then, and while serving ends). An application with a predictor does so by itself.
+
+        :param alive: the path; `None` for no such route
+        :param ready: likewise
+        """
+        registry = import_module(".ml.registry", __package__)
+        registry.enable_health(self, alive, ready)
+
+    @setupmethod
+    def enable_metrics(self, path: str = "/metrics", **route: t.Any) -> None:
+        """Serve the numbers of this process's models, for Prometheus. Raises MissingExtra.
+
+        :param route: options of the rule, such as `host`
+        """
+        import_module(".ml.metrics", __package__).enable(self, path, route)
+
     # Below a path
 
     @setupmethod

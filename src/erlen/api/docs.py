@@ -114,6 +114,8 @@ class Documents:
     said: dict[str, t.Any] = field(default_factory=dict)
     #: The paths of the documents, by their kinds.
     paths: dict[str, str] = field(default_factory=dict)
+    #: The endpoints of the pages, in the order in which they were added.
+    pages: list[str] = field(default_factory=list)
 
 
 def enable(
@@ -157,6 +159,7 @@ def enable(
     endpoint = f"_docs_{path.strip('/').replace('/', '_').replace('.', '_')}"
     page = _Page(app, path, ui, shown, folder, dict(options))
     add(path, endpoint, page.view)
+    kept.pages.append(endpoint)
     add(f"{path}/assets/<path:name>", f"{endpoint}_assets", page.asset)
 
 

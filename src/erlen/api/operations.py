@@ -211,7 +211,7 @@ def _of_part(schema: Schema) -> Schema:
     schema = of_text(schema)
     if schema.get("contentEncoding") != "base64":
         return schema
-    kept = {key: schema[key] for key in ("title", "description") if key in schema}
+    kept: Schema = {key: schema[key] for key in ("title", "description") if key in schema}
     media = schema.get("contentMediaType", "application/octet-stream")
     return {**kept, "type": "string", "format": "binary", "contentMediaType": media}
 

@@ -24,6 +24,7 @@ import typing as t
 
 from werkzeug.exceptions import BadRequest, BadRequestKeyError, HTTPException, InternalServerError
 
+from ..errors import http_form_of, http_forms
 from ..signals import got_request_exception, request_finished, request_started, request_tearing_down
 
 if t.TYPE_CHECKING:
@@ -141,7 +142,7 @@ def _is_untouched(program: Program, ctx: RequestContext) -> bool:
     own = ctx.__dict__
     return (
         ctx._program is program
-        and "_session" not in own
+        and "_opened_session" not in own
         and "_after_request_functions" not in own
         and "HTTP_COOKIE" not in ctx.request.environ
         and program is program.app._program
@@ -167,11 +168,11 @@ def process(program: Program, ctx: RequestContext, response: Response) -> Respon
         if program is not app._program or program.foreign:
             program = app._current_program()
     interface = app.session_interface
-    if "_session" not in own and program.late_session:
+    if "_opened_session" not in own and program.late_session:
         environ = ctx.request.environ
         if "HTTP_COOKIE" not in environ or interface._may_skip(app, environ):
             return response
-    session = ctx._session
+    session = ctx._opened_session
     if not interface.is_null_session(session):
         interface.save_session(app, session, response)
     return response
@@ -186,7 +187,10 @@ def handle_user_exception(program: Program, ctx: RequestContext, error: Exceptio
         return program.handle_http_exception(program, ctx, error)
     handler = app._find_error_handler(error, ctx.request.blueprints)
     if handler is None:
-        raise error
+        form = http_form_of(error) if http_forms else None
+        if form is None:
+            raise error
+        return program.handle_http_exception(program, ctx, form)
     return app.ensure_sync(handler)(error)
 
 

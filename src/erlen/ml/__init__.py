@@ -5,7 +5,8 @@ from __future__ import annotations
 import typing as t
 from importlib import import_module
 
-from ..errors import MissingExtra
+from ..errors import MissingExtra, http_forms
+from .batching.errors import BatchingError
 
 if t.TYPE_CHECKING:
     from .batching import BadResults as BadResults
@@ -33,6 +34,14 @@ if t.TYPE_CHECKING:
     from .kinds import Text as Text
     from .predictor import BadItem as BadItem
     from .predictor import Predictor as Predictor
+
+
+def _http_form(error: BatchingError) -> t.Any:
+    return import_module(".problems", __name__).problem_of(error)
+
+
+# Where a view calls a batched function itself, a full queue is a 503 as well.
+http_forms[BatchingError] = _http_form
 
 # PERF: batching needs none of what typed endpoints need.
 _PARTS = {

@@ -55,7 +55,7 @@ class Input:
     `exclusive_maximum`, `step`, `integer`, `slider`; of a text `min_length`, `max_length`,
     `pattern`, `format`, `lines`; of files `max_size` (bytes), `formats`, `accept` (for HTML), of an
     image also `max_pixels` and `draw` (width, height); of a table `max_rows`, `max_columns`; of an
-    array `shape`, `dtype`, `minimum`, `maximum`; of a choice `multiple`.
+    array `shape`, `dtype`, `minimum`, `maximum`; of a choice or a file `multiple`.
     """
 
     #: Of the member of the JSON body, and of the field of a form.
@@ -171,6 +171,10 @@ def _kind_of(
         return "choice", {}, choices
     if is_list(kind):
         inner = t.get_args(kind)[:1]
+        if inner and is_class(plain(inner[0]), File):
+            one = plain(inner[0])
+            said = (*said, *metadata_of(inner[0]))
+            return one.kind, {**_limits_of_file(one, said), "multiple": True}, ()
         choices = _choices_of(plain(inner[0])) if inner else ()
         return ("choice", {"multiple": True}, choices) if choices else ("json", {}, ())
     if kind is bool:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import inspect
 import typing as t
+from collections.abc import AsyncIterable, Iterator
 from dataclasses import dataclass, field
 
 from pydantic import ConfigDict, FailFast, PydanticUserError, TypeAdapter, create_model
@@ -68,9 +69,9 @@ class Verb:
     """A method of a predictor, and how it is called."""
 
     function: Callable[..., t.Any]
-    #: Whether calling it gives something to be awaited.
+    #: Whether calling it gives something to be awaited, or an async iterator.
     is_coroutine: bool = False
-    #: Whether calling it gives an iterator, or an async iterator.
+    #: Whether calling it gives an iterator.
     yields: bool = False
 
 
@@ -99,6 +100,8 @@ class Definition:
     returned: t.Any
     inputs: tuple[Input, ...]
     output: Output
+    #: Whether `predict` takes one array with all items, not a list of them.
+    stacks: bool = False
     place: Place | None = None
 
     @property
@@ -107,8 +110,18 @@ class Definition:
         return self.predict.yields
 
     @property
+    def is_async_stream(self) -> bool:
+        """Whether they come of an async iterator."""
+        return self.streams and self.predict.is_coroutine
+
+    @property
     def is_batched(self) -> bool:
         return not self.streams
+
+    def begin(self, item: t.Any) -> t.Any:
+        """The iterator of a stream, plain or async."""
+        function = self.predict.function
+        return function(item) if self.decode is not None else function(**item)
 
     def arguments(self, made: t.Any) -> dict[str, t.Any]:
         """What `decode` gets, or `predict` where there is none, from a body that is valid."""
@@ -171,8 +184,12 @@ class _Reading:
         if not yields and not is_coroutine_function(function):
             # One that returns an iterator says so.
             yields = name == "predict" and _is_iterator(self.returned(function))
-        is_coroutine = not yields and is_coroutine_function(function)
-        return Verb(function, is_coroutine, yields)
+        if not yields:
+            return Verb(function, is_coroutine_function(function))
+        is_async = inspect.isasyncgenfunction(inner) or _is_iterator(
+            self.returned(function), AsyncIterable
+        )
+        return Verb(function, is_async, True)
 
     # Signatures
 
@@ -229,6 +246,15 @@ class _Reading:
                 predict.function,
             )
         return {singular(name): (arguments[0], MISSING)}
+
+    def stacks(self) -> bool:
+        """Whether `predict` takes one array, of NumPy or torch."""
+        predict = self.verbs["predict"]
+        if predict.yields:
+            return False
+        kind = plain(self.item_parameter(predict.function)[1])
+        is_tensor = getattr(kind, "__name__", "") == "Tensor"
+        return array_of(kind) is not None or is_tensor
 
     def item_parameter(self, function: t.Any) -> tuple[str, t.Any]:
         """The one parameter of `predict`."""
@@ -294,6 +320,7 @@ class _Reading:
             returned,
             tuple(inputs),
             output_of(returned, stream=verbs["predict"].yields),
+            self.stacks(),
             find_source(verbs["predict"].function),
         )
 
@@ -330,11 +357,9 @@ class _Reading:
         return arguments[0] if arguments else MISSING
 
 
-def _is_iterator(annotation: t.Any) -> bool:
-    from collections.abc import AsyncIterable, Iterator
-
+def _is_iterator(annotation: t.Any, *kinds: type) -> bool:
     origin = t.get_origin(plain(annotation)) or plain(annotation)
-    return is_class(origin, Iterator) or is_class(origin, AsyncIterable)
+    return any(is_class(origin, kind) for kind in kinds or (Iterator, AsyncIterable))
 
 
 def _unreadable(name: str, error: Exception) -> str:

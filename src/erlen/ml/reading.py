@@ -1,0 +1,233 @@
+"""Reads what a predictor gets from a request: validated, files decoded, before it joins a batch.
+
+A body is JSON, MessagePack or a form with the same members. In JSON a text is no number; in a
+form, where all is text, it is read as one.
+"""
+
+from __future__ import annotations
+
+import typing as t
+from collections.abc import Mapping
+from itertools import islice
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import PydanticCustomError, from_json
+from werkzeug.datastructures import FileStorage
+from werkzeug.exceptions import RequestEntityTooLarge
+
+from ..api.body import is_packed
+from ..api.formats import JSON, unpacker
+from ..api.places import FORM_TYPES, is_bodyless
+from ..api.problems import (
+    MOST_FAULTS,
+    MalformedBody,
+    MalformedJson,
+    ValidationProblem,
+    WrongMediaType,
+    faults_of,
+    missing,
+)
+from .files import File
+from .limits import MEGABYTE
+from .problems import too_large
+
+if t.TYPE_CHECKING:
+    from collections.abc import Collection, Iterator
+
+    from ..api.problems import Fault
+    from .fields import Input
+    from .predictor import Definition
+
+#: Bytes of a body beside its files and arrays.
+PLAIN_BYTES = 4 * MEGABYTE
+_BYTES_OF_NUMBER = 24
+_MULTIPART = FORM_TYPES[1]
+_MOST_ERRORS = 1_000
+_ROOM = 1.4  # base64, and the heads of parts
+
+
+def most_bytes(inputs: Collection[Input]) -> int:
+    """Bytes that a body may have, by what its inputs may be: 4 MB beside files and arrays."""
+    total = float(PLAIN_BYTES)
+    for each in inputs:
+        shape = each.limits.get("shape")
+        total += each.limits.get("max_size", 0) * _ROOM
+        if each.kind == "array" and shape and None not in shape:
+            count = 1
+            for length in shape:
+                count *= length
+            total += max(0, count * _BYTES_OF_NUMBER - PLAIN_BYTES)
+    return int(total)
+
+
+class Reading:
+    """Reads the body of requests to one predictor.
+
+    :param most: bytes that it may have, where the application has no `MAX_CONTENT_LENGTH`
+    """
+
+    def __init__(self, definition: Definition, most: int | None = None) -> None:
+        self.definition = definition
+        self.most = most_bytes(definition.inputs) if most is None else most
+        validator = definition.adapter.validator
+        self._validate_json = validator.validate_json
+        self._validate = validator.validate_python
+        inputs = definition.inputs
+        self.has_files = any(each.is_file for each in inputs)
+        # Elsewhere the types see to it.
+        self._may_be_nonfinite = definition.is_whole or any(each.kind == "json" for each in inputs)
+
+    def read(self, request: t.Any) -> tuple[t.Any, str]:
+        """The value of a request's body, and where it was: `json` or `form`. Raises problems."""
+        if request.max_content_length is None:
+            request.max_content_length = self.most
+        try:
+            return self._read(request)
+        except RequestEntityTooLarge as error:
+            raise too_large(request.max_content_length) from error
+
+    def validated(self, values: Mapping[str, t.Any]) -> t.Any:
+        """The value of a form's fields: texts, files, lists of them. Raises ValidationProblem."""
+        known = {each.name: each for each in self.definition.inputs}
+        found: dict[str, t.Any] = {}
+        for name, value in values.items():
+            given = [*value] if isinstance(value, (list, tuple)) else [value]
+            # The model refuses fields that it does not know, and names them.
+            sent = _of_form(known[name], given) if name in known else given[:1]
+            if sent is not None:
+                found[name] = sent
+        try:
+            made = self._validate(found)
+        except ValidationError as error:
+            raise _refused(error, "form") from None
+        return self._finite(made, "form")
+
+    def _finite(self, value: t.Any, location: str) -> t.Any:
+        if self._may_be_nonfinite:
+            faults = [*islice(_nonfinite(value, (location,)), MOST_FAULTS)]
+            if faults:
+                raise ValidationProblem(faults)
+        return value
+
+    def _read(self, request: t.Any) -> tuple[t.Any, str]:
+        if request.mimetype in FORM_TYPES:
+            form, files = request.form, request.files
+            names = dict.fromkeys((*form, *files))
+            sent = {name: [*files.getlist(name), *form.getlist(name)] for name in names}
+            return self.validated(sent), "form"
+        try:
+            if request.is_json:
+                data = request.get_data()
+                if not data:
+                    raise ValidationProblem([missing("json")])
+                value = self._validate_json(data, strict=True)
+            elif is_bodyless(request):
+                raise ValidationProblem([missing("json")])
+            else:
+                value = self._validate(self._packed(request), strict=True)
+        except ValidationError as error:
+            raise _refused(error, "json") from None
+        return self._finite(value, "json"), "json"
+
+    def _packed(self, request: t.Any) -> t.Any:
+        try:
+            packed = is_packed(request)
+        except WrongMediaType:
+            raise WrongMediaType(request.mimetype, JSON, _MULTIPART) from None
+        try:
+            return unpacker()(request.get_data()) if packed else None
+        except (ValueError, RecursionError) as error:
+            raise MalformedBody(400, f"The body is not valid MessagePack: {error}") from None
+
+    # Files, decoded
+
+    def load(self, value: t.Any, location: str) -> None:
+        """Decode the files. Raises ValidationProblem."""
+        faults: list[Fault] = []
+        for place, file in self._files(value):
+            try:
+                file.load()
+            except PydanticCustomError as error:
+                faults.append(
+                    {
+                        "location": [location, *place],
+                        "message": error.message(),
+                        "type": error.type,
+                    }
+                )
+        if faults:
+            raise ValidationProblem(faults)
+
+    def _files(self, value: t.Any) -> Iterator[tuple[tuple[str | int, ...], File]]:
+        for each in self.definition.inputs:
+            member = value.get(each.name) if isinstance(value, dict) else _member(value, each.name)
+            if isinstance(member, File):
+                yield (each.name,), member
+            elif isinstance(member, (list, tuple)):
+                for index, part in enumerate(member):
+                    if isinstance(part, File):
+                        yield (each.name, index), part
+
+
+def _member(value: t.Any, name: str) -> t.Any:
+    return getattr(value, name, None)
+
+
+def _refused(error: ValidationError, location: str) -> Exception:
+    count = error.error_count()
+    if count > _MOST_ERRORS:  # which would take a thousand times their memory to be listed
+        message = f"{count} values are not as they have to be"
+        return ValidationProblem([{"location": [location], "message": message, "type": "many"}])
+    faults = faults_of(error, location)
+    if faults[0]["type"] == "json_invalid":
+        return MalformedJson(faults[0]["message"].removeprefix("Invalid JSON: "))
+    return ValidationProblem(faults)
+
+
+def _of_form(known: Input, given: list[t.Any]) -> t.Any:
+    """The value of a field; `None` for one that is empty."""
+    sent = [each for each in given if not _is_empty(each)]
+    if known.limits.get("multiple"):
+        return sent or None
+    if not sent:
+        return None
+    value = sent[0]
+    if known.kind == "json" and isinstance(value, str):
+        try:
+            return from_json(value)
+        except ValueError:
+            return value  # which may be a text, and is refused otherwise
+    return value
+
+
+def _is_empty(value: t.Any) -> bool:
+    """Whether a field holds nothing: browsers send an empty part where no file was chosen."""
+    if not isinstance(value, FileStorage):
+        return value is None or value == ""
+    if value.filename or value.stream.read(1):
+        value.stream.seek(0)
+        return False
+    return True
+
+
+def _nonfinite(value: t.Any, place: tuple[str | int, ...]) -> Iterator[Fault]:
+    """Faults of numbers that are none, but for those that a model allows."""
+    if isinstance(value, float):
+        if value - value != 0:
+            message = "Input should be a finite number"
+            yield {"location": [*place], "message": message, "type": "finite_number"}
+    elif isinstance(value, BaseModel):
+        if value.model_config.get("allow_inf_nan") is not None:
+            return
+        for name, info in type(value).model_fields.items():
+            if not any(getattr(each, "allow_inf_nan", None) for each in info.metadata):
+                yield from _nonfinite(getattr(value, name), (*place, info.alias or name))
+    elif isinstance(value, Mapping):
+        for key, inner in value.items():
+            yield from _nonfinite(inner, (*place, key))
+    elif isinstance(value, (list, tuple)):
+        for index, inner in enumerate(value):
+            yield from _nonfinite(inner, (*place, index))
+    elif hasattr(value, "__dataclass_fields__"):
+        for name in value.__dataclass_fields__:
+            yield from _nonfinite(getattr(value, name), (*place, name))
