@@ -8,6 +8,7 @@ a whole suite goes to ``conformance/results``, and from there into ``docs/compat
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import os
 import re
@@ -19,6 +20,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from . import compatibility, environments, results
 from .catalogue import Suite, read_catalogue
@@ -29,6 +31,7 @@ PLUGINS = Path(__file__).with_name("plugin")
 ALIAS = ("-m", "erlen.compat")
 BOTH = "both"
 POLL = 0.5
+VERSION = f"{sys.version_info[0]}.{sys.version_info[1]}"
 Outcomes = dict[str, results.Outcome]
 
 
@@ -65,7 +68,7 @@ def prepare(suite: Suite) -> Path:
 
     It is made anew when the pins or this Python change; Erlen in it reads the work tree.
     """
-    home = cache() / f"{suite.name}-py{sys.version_info[0]}{sys.version_info[1]}"
+    home = cache() / f"{suite.name}-py{VERSION}"
     python, pins = environments.python_in(home), suite.pins.read_bytes()
     if not environments.is_made_from(home, "pins", environments.fingerprint(pins)):
         say(f"{suite.name}: making the environment")
@@ -129,6 +132,7 @@ class Report:
         self.read = 0
         self.collected: int | None = None
         self.framework: str | None = None
+        self.over_asgi = False
         self.ended = False
         self.outcomes: Outcomes = {}
 
@@ -142,14 +146,15 @@ class Report:
                 self.take(json.loads(line))
                 self.read = file.tell()
 
-    def take(self, line: Mapping[str, str]) -> None:
+    def take(self, line: Mapping[str, Any]) -> None:
         if "collected" in line:
             self.collected = int(line["collected"])
         elif "test" in line:
             outcome = results.Outcome(line["status"], line["message"])
             self.outcomes[same_each_time(line["test"])] = outcome
         else:
-            self.framework, self.ended = line["framework"], True
+            self.framework, self.over_asgi = line["framework"], line["over_asgi"]
+            self.ended = True
 
 
 def same_each_time(text: str) -> str:
@@ -203,6 +208,8 @@ def run_suite(
         raise StepFailed(f"{suite.name}: nothing passes\n{log.read_text(errors='replace')[-8000:]}")
     if report.framework != ("flask" if real else "erlen"):
         raise StepFailed(f"{suite.name} ran on {report.framework}, not as {transport}")
+    if report.over_asgi != (transport == "asgi"):
+        raise StepFailed(f"{suite.name} did not run over {transport}")
     instead = {str(port): str(suite.services[name]) for name, port in ports.items()}
     hide = {**instead, str(home): ".", str(python.parent.parent): "VENV", str(ROOT): "ERLEN"}
     return {
@@ -229,7 +236,7 @@ def without_paths(message: str, hide: Mapping[str, str]) -> str:
 
 def on_flask(suite: Suite, python: Path, source: Path, work: Path) -> Outcomes:
     """What the real Flask's run says, kept for as long as what it depends on is the same."""
-    kept = cache() / "outcomes" / f"{suite.name}-flask-{depends_on(suite)}.json"
+    kept = cache() / "outcomes" / f"{suite.name}-py{VERSION}-{depends_on(suite)}.json"
     if not kept.is_file():
         outcomes = run_suite(suite, python, source, work, (), "flask")
         write_json(kept, {test: asdict(outcome) for test, outcome in outcomes.items()})
@@ -239,17 +246,21 @@ def on_flask(suite: Suite, python: Path, source: Path, work: Path) -> Outcomes:
 # What is said of it.
 
 
+def mark_of(*parts: bytes) -> str:
+    return hashlib.sha256(b"\0".join(parts)).hexdigest()[:12]
+
+
 def depends_on(suite: Suite) -> str:
     """A mark of all that the outcomes of a suite depend on, but Erlen."""
     plugins = [path.read_bytes() for path in sorted(PLUGINS.glob("*.py"))]
     said = json.dumps(asdict(suite) | {"note": "", "unstable": {}}, sort_keys=True).encode()
-    return environments.fingerprint(suite.pins.read_bytes(), said, *plugins)
+    return mark_of(suite.pins.read_bytes(), said, *plugins)
 
 
 def erlen_now() -> str:
     """A mark of Erlen's code as it is in the work tree."""
     files = sorted((ROOT / "src").rglob("*.py"))
-    return environments.fingerprint(*(path.read_bytes() for path in files))
+    return mark_of(*(path.read_bytes() for path in files))
 
 
 def pinned(suite: Suite, project: str) -> str:
@@ -266,7 +277,7 @@ def described(suite: Suite, oracle: Outcomes) -> dict[str, object]:
     return {
         "project": suite.project,
         "version": suite.version,
-        "python": f"{sys.version_info[0]}.{sys.version_info[1]}",
+        "python": VERSION,
         "flask": pinned(suite, "flask"),
         "werkzeug": pinned(suite, "werkzeug"),
         "depends_on": depends_on(suite),
@@ -316,8 +327,8 @@ def is_done(suite: Suite, transport: str) -> bool:
         return False
     stored = json.loads(suite.results.read_text("utf-8"))
     run = stored.get(transport, {})
-    same = stored["depends_on"] == depends_on(suite) and run.get("erlen") == erlen_now()
-    return same and not run["regressions"]
+    same = (stored["python"], stored["depends_on"]) == (VERSION, depends_on(suite))
+    return same and run.get("erlen") == erlen_now() and not run["regressions"]
 
 
 def run_one(suite: Suite, transports: Sequence[str], options: argparse.Namespace) -> int:

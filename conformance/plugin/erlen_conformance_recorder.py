@@ -16,7 +16,7 @@ STATUS = {"passed": 0, "skipped": 1, "failed": 2}
 
 
 class Recorder:
-    """Writes ``{"collected": n}``, a line a test, and at the end whose Flask was imported."""
+    """Writes ``{"collected": n}``, a line a test, and at the end what it all ran on."""
 
     def __init__(self, path: str) -> None:
         self.file = open(path, "w", encoding="utf-8")
@@ -47,7 +47,10 @@ class Recorder:
     def pytest_sessionfinish(self, exitstatus: int) -> None:
         flask = sys.modules.get("flask")
         framework = getattr(flask, "Flask", Recorder).__module__.partition(".")[0]
-        self.write(framework=framework if flask else None, exit=int(exitstatus))
+        over_asgi = "erlen.testing.asgi" in sys.modules
+        self.write(
+            framework=framework if flask else None, over_asgi=over_asgi, exit=int(exitstatus)
+        )
         self.file.close()
 
 
