@@ -299,7 +299,6 @@ class RequestContext:
         self.app = app
         self.request: Request = app.request_class(environ) if request is None else request
         self.request.json_module = app.json
-        self.flashes: list[tuple[str, str]] | None = None
         if session is not None:
             self._session = session
         try:
@@ -324,8 +323,7 @@ class RequestContext:
             return ctx
 
         @lazy
-        def _session(self):
-            """The session, opened now; access that does not count as the view's."""
+        def _opened_session(self):
             self._is_used = True
             return _open_session(self)
 
@@ -354,7 +352,7 @@ class RequestContext:
         g: _AppCtxGlobals
         _own_app_context: AppContext
         _cv_tokens: list[t.Any]
-        _session: SessionMixin | None
+        _opened_session: SessionMixin | None
         _after_request_functions: list[ft.AfterRequestCallable[t.Any]]
         _after_websocket_functions: list[ft.AfterWebsocketCallable]
         url_adapter: MapAdapter | None
@@ -368,7 +366,7 @@ class RequestContext:
     @property
     def session(self) -> SessionMixin:
         """The session; looking at it marks it as accessed."""
-        session = self._session
+        session = self._opened_session
         assert session is not None, "The session has not yet been opened."
         session.accessed = True
         return session
@@ -376,6 +374,15 @@ class RequestContext:
     @session.setter
     def session(self, value: SessionMixin) -> None:
         self._session = value
+
+    @property
+    def _session(self) -> SessionMixin | None:
+        """The session, as Flask names it; looking at it does not count as access."""
+        return self._opened_session
+
+    @_session.setter
+    def _session(self, value: SessionMixin | None) -> None:
+        self._opened_session = value
         self._is_used = True
 
     def copy(self) -> RequestContext:
@@ -417,7 +424,7 @@ class RequestContext:
         else:
             _set_halves(brought or app_ctx, self)
         if not self._matched:
-            if not program.late_session and self.__dict__.get("_session") is None:
+            if not program.late_session and self.__dict__.get("_opened_session") is None:
                 self._session = None  # what stays where opening it raises
                 self._session = _open_session(self)
             if self._found is not None or self.url_adapter is not None:

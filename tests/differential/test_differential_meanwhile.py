@@ -187,8 +187,10 @@ CHANGES: dict[str, Change] = {
 MOMENTS = ("preprocessor", "before", "bp before", "view", "handler", "after", "teardown")
 
 
-def changing(change: Change, moment: str) -> t.Any:
-    """An application in which something is changed at one moment of the first request."""
+def changing(change: Change, moment: str, warm: bool = False) -> t.Any:
+    """An application in which something is changed at one moment of the first request, or, warm,
+    of the first that asks for it; that one has no functions around its views but for the change.
+    """
 
     def build(fw: Framework, log: Log) -> t.Any:
         app = fw.app()
@@ -197,30 +199,28 @@ def changing(change: Change, moment: str) -> t.Any:
 
         def at(now: str) -> None:
             log.append(now)
-            if now == moment and not done and fw.request.path != "/nested":
+            is_asked = fw.request.path != "/nested" and (not warm or "change" in fw.request.args)
+            if now == moment and not done and is_asked:
                 done.append(now)
                 change(app, fw, log)
 
-        @app.url_value_preprocessor
         def preprocess(endpoint: t.Any, values: t.Any) -> None:
             at("preprocessor")
 
-        @app.before_request
-        def before() -> None:
-            at("before")
-
-        @bp.before_request
-        def bp_before() -> None:
-            at("bp before")
-
-        @app.after_request
         def after(response: t.Any) -> t.Any:
             at("after")
             return response
 
-        @app.teardown_request
-        def teardown(error: t.Any) -> None:
-            at("teardown")
+        around = {
+            "preprocessor": (app.url_value_preprocessor, preprocess),
+            "before": (app.before_request, lambda: at("before")),
+            "bp before": (bp.before_request, lambda: at("bp before")),
+            "after": (app.after_request, after),
+            "teardown": (app.teardown_request, lambda error: at("teardown")),
+        }
+        for name, (register, function) in around.items():
+            if not warm or name == moment:
+                register(function)
 
         @app.errorhandler(KeyError)
         def handle(error: Exception) -> t.Any:
@@ -272,6 +272,11 @@ for change_name, change in CHANGES.items():
                     False,
                     True,
                 )
+            )
+            asked = (*[get(path)] * 3, get(f"{path}?change"), post(path), get(path))
+            warm = changing(change, moment, warm=True)
+            cases.append(
+                Case(f"{change_name}, warm, in {moment} of {path}", warm, asked, False, True)
             )
 
 

@@ -166,28 +166,9 @@ def serve_directly(
             try:
                 if not plan.hooked:
                     rv = call(request.view_args)
-                elif plan.has_only_before:
-                    for hook in plan.before:
-                        rv = hook()
-                        if rv is not None:
-                            break
-                    else:
-                        if (
-                            program is app._program
-                            and request.url_rule is plan.rule
-                            and request.routing_exception is None
-                        ):
-                            view: t.Any = plan.on_loop if start_response is None else plan.view
-                            rv = view(**request.view_args)
-                        else:
-                            program = now(program)
-                            rv = program.dispatch(program, ctx)
                 else:
-                    rv = program.preprocess(program, ctx)
-                    if program is not app._program or program.foreign:
-                        program = now(program)
-                    if rv is None:
-                        rv = program.dispatch(program, ctx)
+                    view: t.Any = plan.on_loop if start_response is None else plan.view
+                    rv = _run_hooked(program, plan, ctx, view)
             except Exception as raised:
                 program = now(program)
                 rv = program.handle_user_exception(program, ctx, raised)
@@ -197,6 +178,7 @@ def serve_directly(
                     and "HTTP_COOKIE" not in marks
                     and program is app._program
                     and (not ctx._is_used or _is_final(ctx))
+                    and not (audience.ever and audience.listens())
                 ):
                     content_type = program.text_type
                     if rv.__class__ is str and content_type is not None:
@@ -249,10 +231,34 @@ def serve_directly(
         error = None
 
 
+def _run_hooked(program: Program, plan: Plan, ctx: RequestContext, view: t.Any) -> t.Any:
+    """What the hooks before the view answer, or else the view, as it is by then."""
+    if not plan.has_only_before:
+        rv = program.preprocess(program, ctx)
+        if rv is None:
+            program = now(program)
+            rv = program.dispatch(program, ctx)
+        return rv
+    for hook in plan.before:
+        rv = hook()
+        if rv is not None:
+            return rv
+    request = ctx.request
+    if (
+        program is program.app._program
+        and request.url_rule is plan.rule
+        and request.routing_exception is None
+        and request.__dict__.get("method") != "OPTIONS"  # set by a hook
+    ):
+        return view(**request.view_args)  # type: ignore[arg-type]
+    program = now(program)
+    return program.dispatch(program, ctx)
+
+
 def _is_final(ctx: RequestContext) -> bool:
     """Whether a request that used its context left nothing to do between view and response."""
     own = ctx.__dict__
-    return not ("_session" in own or "_after_request_functions" in own)
+    return not ("_opened_session" in own or "_after_request_functions" in own)
 
 
 def _stands_alone(ctx: RequestContext) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import typing as t
 
-from ..ctx import RequestContext, _open_session
+from ..ctx import RequestContext
 from ..signals import websocket_tearing_down
 from .blocking import BlockingWebsocket
 
@@ -60,7 +60,7 @@ class WebsocketContext(RequestContext):
         for function in own.pop("_after_request_functions", ()):
             response = app.ensure_sync(function)(response)
         self.save_session(response)
-        session: t.Any = own.get("_session")
+        session: t.Any = own.get("_opened_session")
         if hasattr(session, "modified"):
             session.modified = False
         response.headers.pop("Vary", None)  # for caches, which keep no such answer
@@ -70,11 +70,10 @@ class WebsocketContext(RequestContext):
         """Save the session, its cookie in a response."""
         app = self.app
         interface: t.Any = app.session_interface
-        if "_session" not in self.__dict__:
+        if "_opened_session" not in self.__dict__:
             environ = self.request.environ
             if "HTTP_COOKIE" not in environ or interface._may_skip(app, environ):
                 return
-            self._session = _open_session(self)
         session: t.Any = self._session
         if session is not None and not interface.is_null_session(session):
             interface.save_session(app, session, response)
@@ -84,7 +83,7 @@ class WebsocketContext(RequestContext):
 
         A session that is one big cookie cannot be saved any more: that is said in the log.
         """
-        session: t.Any = self.__dict__.get("_session")
+        session: t.Any = self.__dict__.get("_opened_session")
         if session is None or not getattr(session, "modified", True):
             return
         response = self.app.response_class()
