@@ -22,6 +22,7 @@ if t.TYPE_CHECKING:
     from .batching import batched as batched
     from .batching import bucket as bucket
     from .batching import pad as pad
+    from .demo import Page as Page
     from .kinds import Array as Array
     from .kinds import Audio as Audio
     from .kinds import Choice as Choice
@@ -47,6 +48,7 @@ http_forms[BatchingError] = _http_form
 _PARTS = {
     "batching": "BadResults Batcher BatcherClosed BatchingError BatchInterrupted Collate"
     " DeadlineExceeded Observer QueueFull Stats batched bucket pad",
+    "demo": "Page",
     "kinds": "Array Audio Choice File Image Label Limits Shown Table Text",
     "predictor": "BadItem Predictor",
 }

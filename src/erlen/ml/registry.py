@@ -45,6 +45,8 @@ class Serving:
     #: Paths of the health routes; `None` until somebody says, and `()` for none.
     health: tuple[str, ...] | None = None
     is_stopping: bool = False
+    #: Whether there are metrics.
+    watches: bool = False
 
     @classmethod
     def of(cls, app: t.Any) -> Serving:
@@ -59,6 +61,15 @@ class Serving:
     def add(self, served: Served, load: str) -> None:
         self.served.append(served)
         self.loads[id(served)] = load
+        if self.watches:
+            self._watch()
+
+    def _watch(self) -> None:
+        from .metrics import watch_all, watch_requests
+
+        watch_all()
+        for each in self.served:
+            watch_requests(each)
 
     def start(self) -> None:
         """Load the models."""
@@ -73,6 +84,8 @@ class Serving:
                 each.start()
             elif load == "background":
                 each.model.ensure_beside()
+        if self.watches:
+            self._watch()
 
     def stop(self) -> None:
         """Answer what waits, and take no more."""

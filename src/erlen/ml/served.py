@@ -76,6 +76,8 @@ class Served:
         self.reading = Reading(definition, most)
         self.streams = Places(batching.get("max_queue") or MOST_STREAMS)
         self._batching = batching
+        #: Is told the status of each answer.
+        self.note: Callable[[int], object] = bool
         self._users = 0
         self.batcher: Batcher[t.Any, t.Any] = self._new_batcher()
 
@@ -125,9 +127,13 @@ class Served:
 
     def read(self, request: t.Any) -> Job:
         """What a request asks for, valid and decoded. Raises problems."""
-        self._wait_until_loaded()
-        value, location = self.reading.read(request)
-        return t.cast("Job", self._guarded(location, self._decoded, value, location))
+        try:
+            self._wait_until_loaded()
+            value, location = self.reading.read(request)
+            return t.cast("Job", self._guarded(location, self._decoded, value, location))
+        except Exception as error:
+            self.note(_status_of(error))
+            raise
 
     def _wait_until_loaded(self) -> None:
         if self.model.state != READY:
@@ -164,7 +170,13 @@ class Served:
 
     def respond(self, job: Job) -> Response:
         """The answer to a request."""
-        return t.cast("Response", self._guarded(job.location, self._respond, job))
+        try:
+            made = self._guarded(job.location, self._respond, job)
+        except Exception as error:
+            self.note(_status_of(error))
+            raise
+        self.note(200)
+        return t.cast("Response", made)
 
     def _respond(self, job: Job) -> t.Any:
         if self.definition.streams:
@@ -277,6 +289,10 @@ def _batches(collate: Collate, items: Iterable[t.Any]) -> list[tuple[t.Any, ...]
         key, value = collate.prepare(item)
         groups.setdefault(key, []).append(value)
     return [collate.join(group) for group in groups.values()]
+
+
+def _status_of(error: Exception) -> int:
+    return getattr(error, "code", None) or 500
 
 
 def _never(items: list[t.Any]) -> t.NoReturn:

@@ -568,6 +568,11 @@ def _checked_deadline(seconds: float) -> float:
 
 
 _batchers: weakref.WeakSet[Batcher[t.Any, t.Any]] = weakref.WeakSet()
+
+
+def all_batchers() -> list[Batcher[t.Any, t.Any]]:
+    """The batchers of this process that are in use."""
+    return list(_batchers)
 # A loop holds its tasks weakly.
 _tasks: set[t.Any] = set()
 
