@@ -1,0 +1,159 @@
+"""What the tables say, and whether it is enough."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from statistics import median
+from typing import Any
+
+from ..report import Gate
+from . import tables
+from .tables import PLAIN, Found
+
+OURS = tuple(PLAIN)
+BATCHING_PEERS = ("litserve", "bentoml", "mlserver")
+#: model → (whom, the least that our answers a second may be of theirs, or of the best of them)
+BESIDE: dict[str, tuple[tuple[tuple[str, ...], float], ...]] = {
+    "forest": ((("flask",), 20.0), (BATCHING_PEERS, 4.0)),
+    "logistic": ((("flask",), 6.0), (("litserve",), 8.0)),
+    "mlp": ((("flask",), 3.5), (("litserve",), 6.0)),
+}
+#: with batching, of what there is without: answers a second where it cannot help, and the median
+#: latency of one client
+ENCODER_BESIDE_PLAIN, ONE_CLIENT = 0.95, 1.1
+#: of the requests that arrive, those that are answered
+ARRIVALS = 0.99
+#: of the share of bad items, the share of requests that fails
+BAD_LEAST, BAD_MOST = 0.9, 1.1
+#: of the ideal goodput, where a half leaves; of the capacity, where too much is offered
+LEAVERS, OVERLOAD = 0.95, 0.9
+#: in deadlines: the slowest hundredth of the accepted, and of the refused
+ACCEPTED, REFUSED = 2.0, 0.1
+#: of what is offered in excess, the share that gets another answer than a result or a 503
+NEITHER = 0.01
+
+
+def rate(once: Found, clock: str) -> float:
+    """Answers a second: of the clock on the wall, or of the server's processor time."""
+    found: float = once["per_second"]
+    return found if clock == "wall" else found / once["server_busy"]
+
+
+def rate_of(rounds: Iterable[Found], clock: str) -> float:
+    return median(rate(once, clock) for once in rounds)
+
+
+def gates_of(result: Found, clock: str) -> list[Gate]:
+    """The gates whose sides were measured."""
+    gates: list[Gate] = []
+    for model, found in result.get("throughput", {}).items():
+        gates += _of_clients(model, found["clients"], clock)
+        gates += _of_pairs(model, found["pairs"])
+        gates += _of_arrivals(model, found["arrivals"])
+    for name, once in result.get("bad", {}).items():
+        if name in OURS:
+            share = failed_share(once) / bad_share(once)
+            gates.append(Gate(f"bad items, failed / bad, {name}", share, least=BAD_LEAST))
+            gates.append(Gate(f"bad items, failed / bad, {name}", share, most=BAD_MOST))
+    for name, runs in result.get("leavers", {}).items():
+        if name == "erlen-asgi":  # WSGI has no way to tell that a client has left
+            share = median(map(goodput_of_stayers, runs))
+            gates.append(Gate(f"leavers, goodput / ideal, {name}", share, least=LEAVERS))
+    for name, once in result.get("overload", {}).items():
+        gates += _of_overload(name, once)
+    for interface, once in result.get("ids", {}).items():
+        gates.append(Gate(f"ids, {interface}: wrong answers", once["wrong"], most=0.0))
+    return gates
+
+
+def _of_clients(model: str, clients: Found, clock: str) -> Iterator[Gate]:
+    rates = {name: rate_of(rounds, clock) for name, rounds in clients.items()}
+    for ours in OURS:
+        for theirs, least in BESIDE.get(model, ()):
+            known = [rates[name] for name in theirs if name in rates]
+            if ours in rates and known:
+                label = theirs[0] if len(theirs) == 1 else "best of batching"
+                yield Gate(f"{model}, {ours} / {label}", rates[ours] / max(known), least=least)
+        if model == "encoder" and ours in rates and PLAIN[ours] in rates:
+            share = rates[ours] / rates[PLAIN[ours]]
+            yield Gate(f"{model}, {ours} / {PLAIN[ours]}", share, least=ENCODER_BESIDE_PLAIN)
+
+
+def pair_ratios(pairs: Found, ours: str) -> list[float]:
+    """The median latency of one client with batching by that without, for each pair."""
+    both = zip(pairs[ours][ours], pairs[ours][PLAIN[ours]], strict=True)
+    return [one["answered"]["p50"] / other["answered"]["p50"] for one, other in both]
+
+
+def _of_pairs(model: str, pairs: Found) -> Iterator[Gate]:
+    for ours in pairs:
+        share = median(pair_ratios(pairs, ours))
+        yield Gate(f"{model}, one client's p50, {ours}", share, most=ONE_CLIENT)
+
+
+def answered_share(once: Found) -> float:
+    """Of the requests that arrived while it was measured, those with a result."""
+    count: int = once["answered"]["count"]
+    return count / once["offered"] if once["offered"] else 0.0
+
+
+def _of_arrivals(model: str, arrivals: Found) -> Iterator[Gate]:
+    for ours in set(OURS) & set(arrivals):
+        for share, once in arrivals[ours].items():
+            label = f"{model}, answered at {float(share):.0%}, {ours}"
+            yield Gate(label, answered_share(once), least=ARRIVALS)
+
+
+def failed_share(once: Found) -> float:
+    """Of all answers, those without a result."""
+    counts = [*once["good"].items(), *once["bad"].items()]
+    failed = sum(count for status, count in counts if status != "200")
+    return failed / sum(count for _, count in counts)
+
+
+def bad_share(once: Found) -> float:
+    bad = sum(once["bad"].values())
+    return bad / (bad + sum(once["good"].values()))
+
+
+def goodput_of_stayers(run: dict[str, Found]) -> float:
+    """The seconds that those who stay would need if leavers cost nothing from when they leave, by
+    the seconds that they needed."""
+    stay, leave = run["stay"], run["leave"]
+    pace = stay["seconds"] / stay["answered"]["count"]
+    remaining = tables.CROWD / 2 - leave["stayers_before"]
+    return (leave["until_leaving"] + remaining * pace) / leave["seconds"]
+
+
+def _of_overload(name: str, once: Found) -> Iterator[Gate]:
+    capacity, offered = once["capacity"], once["offered"]
+    goodput = offered["per_second"] / capacity["per_second"]
+    yield Gate(f"overload, goodput, {name}", goodput, least=OVERLOAD)
+    for label, kind, most in (("accepted", "answered", ACCEPTED), ("refused", "refused", REFUSED)):
+        slowest = offered[kind].get("p99", 0.0) / tables.DEADLINE
+        yield Gate(f"overload, p99 of {label} / deadline, {name}", slowest, most=most)
+    yield Gate(f"overload, neither 200 nor 503, {name}", neither_share(offered), most=NEITHER)
+
+
+def neither_share(once: Found) -> float:
+    neither: int = once["others"]["count"] + once["unanswered"] + once["closed"]
+    return neither / max(once["offered"], 1)
+
+
+def limits_of(found: Found) -> list[str]:
+    """For each of ours what a request costs, and how much of it the model takes."""
+    lines = []
+    for name, batches in sorted(found["batches"].items()):
+        once = found["clients"][name][-1]
+        total = 1e6 * once["server_busy"] / once["per_second"]
+        lines.append(
+            f"  {name}: {total:.0f} µs of processor time a request, "
+            f"{1e6 * batches['seconds_an_item']:.0f} of which the model in batches of"
+            f" {batches['mean_size']:.0f} on average"
+        )
+    return lines
+
+
+def milliseconds(once: Found, kind: str, key: str) -> str:
+    value: Any = once[kind].get(key)
+    return "-" if value is None else f"{1e3 * value:.2f}"

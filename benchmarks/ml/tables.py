@@ -1,0 +1,245 @@
+"""What each table measures."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from . import loads, models
+from .systems import ECHOES, SYSTEMS, ModelServer, System
+
+Found = dict[str, Any]
+
+#: clients of the closed loop
+CLIENTS = 64
+#: shares of the capacity for requests that arrive as a Poisson process
+SHARES = (0.3, 0.6, 0.9)
+#: what a system with batching is compared with for one client, and for the encoder
+PLAIN = {"erlen-wsgi": "erlen-wsgi-plain", "erlen-asgi": "erlen-asgi-plain"}
+#: seconds of a run of the pairs with one client, and how many pairs
+PAIR_SECONDS, PAIRS = 0.7, 5
+
+#: share of the requests with an item that makes the model raise, and the items of a batch there
+BAD, BAD_BATCH = 0.01, 32
+#: clients that ask at once, of which a half leaves after so many milliseconds; batches are short
+#: there, since what is computed for leavers when they leave is nobody's fault
+CROWD, LEAVE_AFTER, CROWD_BATCH = 512, 300, 8
+#: what is offered, in capacities; seconds that an item has; items that wait at most, fewer than
+#: there are threads for views under WSGI
+EXCESS, DEADLINE, QUEUE = 3.0, 1.0, 48
+#: requests with numbers; of them leave, within so many milliseconds
+NUMBERED, LEAVING, LEAVE_WITHIN = 100_000, 0.05, 20
+
+
+class Bench:
+    """Where models and environments are, and how long things are measured."""
+
+    def __init__(self, options: argparse.Namespace) -> None:
+        self.options = options
+        self.models: Path = options.environments / "models"
+
+    def server(self, system: str | System, model: str, **environ: str) -> ModelServer:
+        chosen = SYSTEMS[system] if isinstance(system, str) else system
+        return ModelServer(chosen, model, self.models, self.options.environments, **environ)
+
+    @contextmanager
+    def serving(self, system: str, model: str, **environ: str) -> Iterator[ModelServer]:
+        """A system that answers."""
+        with self.server(system, model, **environ) as server:
+            loads.wait_until_ready(server, models.items_of(model, self.models)[0])
+            yield server
+
+
+def check(servers: dict[str, ModelServer], items: list[Any], model: str) -> None:
+    """Stop unless all systems answer some items alike."""
+    for item in items[:4]:
+        answers = {name: loads.ask(server, item) for name, server in servers.items()}
+        first, expected = next(iter(answers.items()))
+        for name, answer in answers.items():
+            if not loads.alike(answer, expected):
+                raise SystemExit(f"{model}: {name} answers {answer!r}, {first} {expected!r}")
+
+
+def tell(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+# Throughput and latency
+
+
+def throughput(bench: Bench) -> Found:
+    """model → what 64 clients got, one client, and arrivals; the systems run at the same time, and
+    are asked in turns."""
+    return {model: _throughput(bench, model) for model in bench.options.models}
+
+
+def _throughput(bench: Bench, model: str) -> Found:
+    options = bench.options
+    seconds = options.seconds * (2 if model == "encoder" else 1)
+    items = models.items_of(model, bench.models)
+    with ExitStack() as stack:
+        tell(f"{model}: starting {', '.join(options.systems)}")
+        servers = {}
+        for name in options.systems:
+            environ = {"BENCHMARK_BATCH": str(options.batch)}
+            servers[name] = stack.enter_context(bench.server(name, model, **environ))
+        for server in servers.values():
+            loads.wait_until_ready(server, items[0])
+        check(servers, items, model)
+        closed: Found = {}
+        for number in range(options.rounds):
+            for name in list(servers)[:: -1 if number % 2 else 1]:
+                first = options.warm if number == 0 else 0.3
+                once = loads.run(
+                    servers[name], items, connections=CLIENTS, warm=first, seconds=seconds
+                )
+                closed.setdefault(name, []).append(once)
+                tell(f"{model}: {name}, {once['per_second']:.0f}/s")
+        batches = _batches(servers)  # before there are other loads
+        return {
+            "clients": closed,
+            "batches": batches,
+            "pairs": _pairs(servers, items),
+            "arrivals": _arrivals(servers, items, closed, options),
+        }
+
+
+def _pairs(servers: dict[str, ModelServer], items: list[Any]) -> Found:
+    """With batching and without, in turns: one client."""
+    found: Found = {}
+    for name, plain in PLAIN.items():
+        if name not in servers or plain not in servers:
+            continue
+        for number in range(PAIRS):
+            for which in (name, plain) if number % 2 else (plain, name):
+                once = loads.run(
+                    servers[which], items, connections=1, warm=0.15, seconds=PAIR_SECONDS
+                )
+                found.setdefault(name, {}).setdefault(which, []).append(once)
+    return found
+
+
+def _arrivals(
+    servers: dict[str, ModelServer], items: list[Any], closed: Found, options: argparse.Namespace
+) -> Found:
+    """Requests that come as a Poisson process, at shares of what the clients in a loop got."""
+    found: Found = {}
+    for name in servers:
+        if name not in options.arrivals:
+            continue
+        capacity = median(once["per_second"] for once in closed[name])
+        found[name] = {}
+        for share in SHARES:
+            found[name][str(share)] = loads.run(
+                servers[name], items, rate=share * capacity, warm=0.5, seconds=options.seconds
+            )
+    return found
+
+
+def _batches(servers: dict[str, ModelServer]) -> Found:
+    """What the batchers say of themselves: mean size, and the model's seconds for an item."""
+    found = {}
+    for name in set(PLAIN) & set(servers):
+        stats = loads.get(servers[name], "/stats")
+        items = sum(int(size) * count for size, count in stats["sizes"].items())
+        batches = sum(stats["sizes"].values())
+        found[name] = {
+            "mean_size": items / batches,
+            "seconds_an_item": stats["run_seconds"] / items,
+            "sizes": stats["sizes"],
+        }
+    return found
+
+
+# Bad items
+
+
+def bad(bench: Bench) -> Found:
+    """system → what became of requests of which some make the model raise."""
+    found = {}
+    items = models.items_of("poisonable", bench.models)
+    poisoned = [[models.POISON, *item[1:]] for item in items]
+    for name in bench.options.systems:
+        if not SYSTEMS[name].batches:
+            continue
+        with bench.serving(name, "poisonable", BENCHMARK_BATCH=str(BAD_BATCH)) as server:
+            settings = {"connections": CLIENTS, "warm": 1.0, "seconds": bench.options.seconds * 2}
+            found[name] = loads.run(server, items, poisoned, bad=BAD, **settings)
+            tell(f"bad items: {name}")
+    return found
+
+
+# Those who leave
+
+
+def leavers(bench: Bench) -> Found:
+    """system → crowds that ask at once: all of it stays, a half leaves."""
+    found: Found = {}
+    items = models.items_of("encoder", bench.models)
+    environ = {"BENCHMARK_BATCH": str(CROWD_BATCH), "BENCHMARK_QUEUE": str(2 * CROWD)}
+    for name in PLAIN:
+        if name not in bench.options.systems:
+            continue
+        with bench.serving(name, "encoder", **environ) as server:
+            loads.run(server, items, connections=CLIENTS, warm=0.5, seconds=1)
+            runs = []
+            for _ in range(2):
+                stay, leave = (
+                    loads.run(server, items, connections=CROWD, burst=after)
+                    for after in (-1, LEAVE_AFTER)
+                )
+                runs.append({"stay": stay, "leave": leave})
+            found[name] = runs
+            tell(f"leavers: {name}")
+    return found
+
+
+# Too much
+
+
+def overload(bench: Bench) -> Found:
+    """system → its capacity, and what became of requests that came three times as fast."""
+    found = {}
+    items = models.items_of("encoder", bench.models)
+    environ = {"BENCHMARK_DEADLINE": str(DEADLINE), "BENCHMARK_QUEUE": str(QUEUE)}
+    for name in PLAIN:
+        if name not in bench.options.systems:
+            continue
+        seconds = bench.options.seconds * 2
+        with bench.serving(name, "encoder", **environ) as server:
+            capacity = loads.run(server, items, connections=CLIENTS, warm=1.5, seconds=seconds)
+            rate = EXCESS * capacity["per_second"]
+            offered = loads.run(server, items, rate=rate, warm=1.5, seconds=seconds)
+            found[name] = {"capacity": capacity, "offered": offered}
+            tell(f"overload: {name}")
+    return found
+
+
+# Whose answer
+
+
+def ids(bench: Bench) -> Found:
+    """interface → what became of numbered requests, each answered with a number or an error."""
+    found = {}
+    total = NUMBERED // (10 if bench.options.quick else 1)
+    for interface, system in ECHOES.items():
+        with bench.server(system, "none") as server:
+            settings = {"connections": CLIENTS, "warm": 0, "total": total}
+            leaving = {"leave": LEAVING, "leave_from": 0, "leave_to": LEAVE_WITHIN}
+            found[interface] = loads.run(server, ["@" * 12], **settings, **leaving)
+            tell(f"ids: {interface}")
+    return found
+
+
+TABLES = {
+    "throughput": throughput,
+    "bad": bad,
+    "leavers": leavers,
+    "overload": overload,
+    "ids": ids,
+}
