@@ -52,15 +52,15 @@ class Model:
     accuracy: float  # on the fifth of the data that it was not trained on
     samples: np.ndarray  # one picture of each digit from that fifth, (10, 8, 8)
 
-    def probabilities(self, digit: np.ndarray) -> np.ndarray:
-        """Ten probabilities for one 8 × 8 picture of numbers from 0 to 16."""
-        signal = digit.reshape(-1) / INK
+    def probabilities(self, digits: np.ndarray) -> np.ndarray:
+        """Ten probabilities for each of some 8 × 8 pictures of numbers from 0 to 16."""
+        signal = digits.reshape(len(digits), -1) / INK
         *hidden, last = zip(self.weights, self.biases, strict=True)
         for weight, bias in hidden:
             signal = np.maximum(signal @ weight + bias, 0)
         scores = signal @ last[0] + last[1]
-        powers = np.exp(scores - scores.max())
-        return powers / powers.sum()
+        powers = np.exp(scores - scores.max(axis=1, keepdims=True))
+        return powers / powers.sum(axis=1, keepdims=True)
 
 
 def load_or_train(folder: str | os.PathLike[str]) -> Model:

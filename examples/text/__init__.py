@@ -1,0 +1,1 @@
+"""Meaning compared: a search over a small corpus, and labels that one makes up."""
