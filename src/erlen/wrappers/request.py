@@ -366,8 +366,10 @@ class Request(_Request):
             return await_(inbox.whole(limit))  # type: ignore[no-any-return]
         terminated = "wsgi.input_terminated" in self.environ
         stream = self.environ["wsgi.input"]
-        # Where the server says where the body ends, one byte more tells if it is longer.
-        wanted = length + 1 if terminated else length
+        # Where the server says where the body ends, one byte more tells if it is longer. PERF: not
+        # asked of Granian's own stream, where the question is dear and the length frames the body.
+        is_open = terminated and stream.__class__.__module__ != "granian._granian"
+        wanted = length + 1 if is_open else length
         body = b""
         try:
             while len(body) < wanted:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 from collections import deque
 from collections.abc import Callable, Generator, Sequence
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 from test_asgi import Message, http
+from werkzeug.test import create_environ, run_wsgi_app
 
 from erlen import Erlen, Request, has_request_context, request
 
@@ -194,7 +196,7 @@ def test_what_is_received_early_is_answered_as_what_is_received_when_it_is_read(
 
 
 class Unlimited(Request):
-    max_content_length = None  # type: ignore[assignment]
+    max_content_length = None
 
 
 def _hook(app: Erlen) -> None:
@@ -250,3 +252,54 @@ def test_what_is_registered_while_a_body_comes_counts(view: Any) -> None:
 
 def _refuse_all(app: Erlen) -> None:
     app.before_request_funcs[None].append(lambda: "refused")
+
+
+class Stream:
+    """A body as Granian's WSGI server gives it; keeps what was asked of it."""
+
+    __module__ = "granian._granian"
+
+    def __init__(self, body: bytes) -> None:
+        self.file = io.BytesIO(body)
+        self.asked: list[int | None] = []
+
+    def read(self, size: int | None = None) -> bytes:
+        self.asked.append(size)
+        return self.file.read(size)
+
+
+class OtherStream(Stream):
+    __module__ = "middleware"
+
+
+def ask_wsgi(stream: Stream, length: int = len(ORDER), **config: Any) -> tuple[int, bytes]:
+    app = serve(read_on_thread)
+    app.config.update(config)
+    environ = create_environ(method="POST", content_type="application/json")
+    environ.update({"wsgi.input": stream, "wsgi.input_terminated": True})
+    environ["CONTENT_LENGTH"] = str(length)
+    pieces, status, _ = run_wsgi_app(app, environ)
+    return int(status[:3]), b"".join(pieces)
+
+
+def test_granians_stream_is_not_asked_for_more_than_the_declared_length() -> None:
+    stream = Stream(ORDER)
+    assert ask_wsgi(stream) == (200, b'{"number":7}\n')
+    assert stream.asked == [len(ORDER)]
+
+
+@pytest.mark.parametrize(
+    ("body", "limit"),
+    [(ORDER, None), (ORDER[:-1], None), (b"", None), (ORDER, len(ORDER)), (ORDER, 5)],
+    ids=["whole", "short", "empty", "within the limit", "beyond the limit"],
+)
+def test_granians_stream_is_read_as_any_other(body: bytes, limit: int | None) -> None:
+    answers = [
+        ask_wsgi(kind(body), MAX_CONTENT_LENGTH=limit, PROPAGATE_EXCEPTIONS=False)
+        for kind in (Stream, OtherStream)
+    ]
+    assert answers[0] == answers[1]
+
+
+def test_a_stream_of_middleware_may_be_longer_than_declared() -> None:
+    assert ask_wsgi(OtherStream(ORDER), length=5) == (200, b'{"number":7}\n')
