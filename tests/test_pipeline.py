@@ -300,7 +300,6 @@ def test_a_plan_names_its_steps_and_their_owners(app: Erlen) -> None:
         ("after_request", "bp", after),
     ]
     assert plan.blueprints == ["bp"]
-    assert plan.has_async is False
 
 
 def test_a_plan_of_plain_functions_calls_them_as_they_are(app: Erlen) -> None:
@@ -399,14 +398,14 @@ def test_a_context_can_be_pushed_again_while_and_after_it_serves(app: Erlen) -> 
         assert not erlen.has_app_context()
 
 
-def test_a_plan_knows_of_coroutine_functions(app: Erlen) -> None:
+def test_a_plan_has_coroutine_functions_in_a_form_that_sync_code_can_call(app: Erlen) -> None:
     async def view() -> str:
         return "view"
 
     app.add_url_rule("/", "view", view)
     plan = app._plan_for_rule(app._current_program(), next(app.url_map.iter_rules("view")))
-    assert plan.has_async is True
-    assert ask(app) == ("200 OK", b"view")
+    assert plan.native is True
+    assert plan.view() == "view"
 
 
 @pytest.mark.parametrize(

@@ -69,9 +69,7 @@ class BackgroundTasks:
                 context = copy_context()
                 await shield(self._pool().submit(context.run, self._call, func, args, kwargs))
         except Exception:
-            app.logger.error(
-                "Exception in background task %s", _name_of(func), exc_info=sys.exc_info()
-            )
+            app.logger.exception("Exception in background task %s", _name_of(func))
         except BaseException as error:
             if _is_cancellation(error):
                 app.logger.warning("Background task %s was cancelled", _name_of(func))

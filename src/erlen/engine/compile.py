@@ -14,10 +14,10 @@ from keyword import iskeyword
 from werkzeug.exceptions import NotImplemented as NotImplementedByServer
 
 from . import pipeline
-from .bridge import is_bridged, is_coroutine_function, stepping
+from .bridge import is_bridged, stepping
 from .derive import READS_JSON
 from .internals import converters_of, is_outdated
-from .plan import Plan, Program
+from .plan import Function, Plan, Program
 from .registry import fingerprint, foreign
 from .respond import quick_response, text_type
 
@@ -220,8 +220,45 @@ def plan_for_rule(program: Program, rule: Rule | None, index: int = -1) -> Plan:
     return plan
 
 
-def _names(endpoint: str | None) -> list[str]:
-    """Blueprints of an endpoint, the innermost first."""
+class Steps:
+    """Registered functions for a rule: flattened over its blueprints, ready for sync code."""
+
+    def __init__(self, program: Program, rule: Rule | None) -> None:
+        self.program = program
+        #: The innermost first.
+        self.blueprints = _blueprints_of(None if rule is None else rule.endpoint)
+        #: (step, blueprint or None, function as registered), in order.
+        self.sources: list[tuple[str, str | None, Function]] = []
+
+    def inward(self, step: str, registry: t.Any) -> tuple[Function, ...]:
+        """Those that run before a view: the application's first, each in its order."""
+        return self._flattened(step, registry, (None, *reversed(self.blueprints)), 1)
+
+    def outward(self, step: str, registry: t.Any) -> tuple[Function, ...]:
+        """Those that run after a view: the innermost blueprint's first, each the latest first."""
+        return self._flattened(step, registry, (*self.blueprints, None), -1)
+
+    def _flattened(
+        self, step: str, registry: t.Any, names: t.Iterable[str | None], direction: int
+    ) -> tuple[Function, ...]:
+        found = [
+            (step, name, function)
+            for name in names
+            for function in (registry.get(name) or ())[::direction]
+        ]
+        self.sources += found
+        return tuple(_ready(self.program, function) for _, _, function in found)
+
+    def view(self, view: Function, derived: Function) -> tuple[Function, Function]:
+        """What stands in a view's place, ready for sync code, and as it is called on a loop."""
+        self.sources.append(("view", None, view))
+        ready = _ready(self.program, derived)
+        if is_bridged(ready) and self.program.overridden.isdisjoint(_WAITERS):
+            return ready, stepping(derived)
+        return ready, ready
+
+
+def _blueprints_of(endpoint: str | None) -> list[str]:
     names = []
     while endpoint and "." in endpoint:
         endpoint = endpoint.rpartition(".")[0]
@@ -229,87 +266,65 @@ def _names(endpoint: str | None) -> list[str]:
     return names
 
 
+def _ready(program: Program, function: Function) -> Function:
+    """The function in a form that sync code can call."""
+    app = program.app
+    if "ensure_sync" in program.overridden:
+        return lambda *args, **kwargs: app.ensure_sync(function)(*args, **kwargs)
+    return app.ensure_sync(function)  # type: ignore[no-any-return]
+
+
 def _compile_plan(program: Program, rule: Rule | None) -> Plan:
     app = program.app
-    endpoint = None if rule is None else rule.endpoint
-    blueprints = _names(endpoint)
-    plan = Plan(rule, endpoint, blueprints)
-    inward = (None, *reversed(blueprints))
-    outward = (*blueprints, None)
-
-    def flatten(
-        step: str, registry: t.Any, names: t.Iterable[str | None], latest_first: bool
-    ) -> tuple[t.Callable[..., t.Any], ...]:
-        functions = []
-        for name in names:
-            held = registry.get(name) or ()
-            for function in reversed(held) if latest_first else held:
-                plan.sources.append((step, name, function))
-                functions.append(_ready(program, function))
-        return tuple(functions)
-
-    plan.url_values = flatten("url_value_preprocessor", app.url_value_preprocessors, inward, False)
-    plan.before = flatten("before_request", app.before_request_funcs, inward, False)
-    view = app.view_functions.get(endpoint)
+    steps = Steps(program, rule)
+    plan = Plan(rule, steps.blueprints, steps.sources)
+    plan.url_values = steps.inward("url_value_preprocessor", app.url_value_preprocessors)
+    plan.before = steps.inward("before_request", app.before_request_funcs)
+    timeout: float | None = getattr(rule, "timeout", None)
+    view = app.view_functions.get(plan.endpoint)
     if view is not None:
-        plan.sources.append(("view", None, view))
-        from .derive import derive
         from .placement import place
 
         plan.native = place(view, rule, app)
-        timeout = getattr(rule, "timeout", None)
-        if getattr(rule, "on_socket", False):
-            view = _refuse_socket
-        else:
-            view = derive(view, rule, app)
-            if timeout is not None:
-                from .deadline import limited
-
-                view = limited(view, timeout)
-        plan.view = plan.on_loop = _ready(program, view)
-        if is_bridged(plan.view) and program.overridden.isdisjoint(_WAITERS):
-            plan.on_loop = stepping(view)
+        derived = _derived(view, rule, app, timeout)
+        plan.view, plan.on_loop = steps.view(view, derived)
         caller = _caller(tuple(converters_of(rule)) if rule else ())
         plan.call, plan.call_on_loop = caller(plan.view), caller(plan.on_loop)
         wish = getattr(rule, "cancel_on_disconnect", None)
         plan.cancels = bool(app.config.get("CANCEL_ON_DISCONNECT") if wish is None else wish)
-    plan.after = flatten("after_request", app.after_request_funcs, outward, True)
-    if getattr(rule, "timeout", None) is not None:
+    plan.after = steps.outward("after_request", app.after_request_funcs)
+    if timeout is not None:
         from .deadline import limit_body
 
-        plan.after += (partial(limit_body, seconds=rule.timeout),)  # type: ignore[union-attr]
-    plan.teardown = flatten("teardown_request", app.teardown_request_funcs, outward, True)
+        plan.after += (partial(limit_body, seconds=timeout),)
+    plan.teardown = steps.outward("teardown_request", app.teardown_request_funcs)
     plan.provides_options = bool(getattr(rule, "provide_automatic_options", False))
     if view is None:
         # An error page is quickly made, unless somebody takes part.
         plan.native = not plan.sources and not any(app.error_handler_spec.values())
-    plan.has_async = any(is_coroutine_function(function) for _, _, function in plan.sources)
-    plan.hooked = bool(plan.url_values or plan.before or "preprocess_request" in program.overridden)
-    plan.has_only_before = (
-        bool(plan.before)
-        and not plan.url_values
-        and program.overridden.isdisjoint({"preprocess_request", "dispatch_request"})
-    )
-    if (
-        view is not None
-        and not program.foreign
-        and program.plain_request
-        and program.late_session
-        and "full_dispatch_request" not in program.overridden
-        and (plan.hooked or "dispatch_request" not in program.overridden)
-    ):
-        plan.direct_methods = _DIRECT_METHODS
-    plan.goes_directly = bool(plan.direct_methods) and plan.native is True and not plan.cancels
+    _find_short_ways(program, plan)
     plan.reads_json = (
-        getattr(view, READS_JSON, False)
+        view is not None
+        and getattr(derived, READS_JSON, False)
         and program.plain_limits
+        and timeout is None
         and not (plan.hooked or plan.cancels or program.overridden)
-        and getattr(rule, "timeout", None) is None
-    )
-    plan.is_final = (
-        not plan.after and program.late_session and program.overridden.isdisjoint(_AFTER_STAGES)
     )
     return plan
+
+
+def _derived(view: Function, rule: Rule | None, app: t.Any, timeout: float | None) -> Function:
+    """The view, with what its types and its route's options ask for around it."""
+    from .derive import derive
+
+    if getattr(rule, "on_socket", False):
+        return _refuse_socket
+    derived = derive(view, rule, app)
+    if timeout is None:
+        return derived
+    from .deadline import limited
+
+    return limited(derived, timeout)
 
 
 def _refuse_socket(**values: t.Any) -> t.NoReturn:
@@ -317,12 +332,26 @@ def _refuse_socket(**values: t.Any) -> t.NoReturn:
     raise NotImplementedByServer("WebSockets need an ASGI server.")
 
 
-def _ready(program: Program, function: t.Callable[..., t.Any]) -> t.Callable[..., t.Any]:
-    """The function in a form that sync code can call."""
-    app = program.app
-    if "ensure_sync" in program.overridden:
-        return lambda *args, **kwargs: app.ensure_sync(function)(*args, **kwargs)
-    return app.ensure_sync(function)  # type: ignore[no-any-return]
+def _find_short_ways(program: Program, plan: Plan) -> None:
+    """Find out what an edge and the pipeline may leave out for a plan."""
+    overridden = program.overridden
+    plan.hooked = bool(plan.url_values or plan.before or "preprocess_request" in overridden)
+    plan.has_only_before = (
+        bool(plan.before)
+        and not plan.url_values
+        and overridden.isdisjoint({"preprocess_request", "dispatch_request"})
+    )
+    if (
+        plan.view is not None
+        and not program.foreign
+        and program.plain_request
+        and program.late_session
+        and "full_dispatch_request" not in overridden
+        and (plan.hooked or "dispatch_request" not in overridden)
+    ):
+        plan.direct_methods = _DIRECT_METHODS
+    plan.goes_directly = bool(plan.direct_methods) and plan.native is True and not plan.cancels
+    plan.is_final = not plan.after and program.late_session and overridden.isdisjoint(_AFTER_STAGES)
 
 
 @lru_cache(maxsize=256)

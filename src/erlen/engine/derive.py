@@ -30,6 +30,7 @@ READS_JSON = "_erlen_reads_json"
 # What classes of models have: pydantic's, dataclasses, msgspec's.
 _OF_MODELS = ("__pydantic_fields__", "__dataclass_fields__", "__struct_fields__")
 _DOTTED = re.compile(r"[^\W\d]\w*(?:\s*\.\s*[^\W\d]\w*)*")
+_HOLDS = re.compile(r"(?i)\b(?:list|dict|set|frozenset|mapping|sequence|iterable)\s*\[")
 _PRODUCT = ".api.bind"
 # Options of a route that change what it binds or answers.
 _OPTIONS = ("dependencies", "status", "responses", "returns")
@@ -161,7 +162,7 @@ def _required(function: FunctionType) -> set[str]:
 
 
 def _read(annotation: t.Any, names: Mapping[str, t.Any]) -> Iterator[t.Any]:
-    """What the names in an annotation that is text stand for, each with whether it is alone."""
+    """What the names in an annotation that is text stand for, where that is known."""
     text = getattr(annotation, "__forward_arg__", annotation)
     for dotted in _DOTTED.findall(text):
         first, *rest = (part.strip() for part in dotted.split("."))
@@ -212,9 +213,6 @@ def _alternatives(annotation: t.Any, names: Mapping[str, t.Any]) -> Iterator[tup
     for part in getattr(annotation, "__args__", ()):
         for found, is_alone in _alternatives(part, names):
             yield found, is_alone and not holds
-
-
-_HOLDS = re.compile(r"(?i)\b(?:list|dict|set|frozenset|mapping|sequence|iterable)\s*\[")
 
 
 def _asks(part: tuple[t.Any, bool]) -> bool:

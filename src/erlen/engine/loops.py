@@ -56,10 +56,6 @@ class LoopThread:
         """End the loop: what still runs on it is cancelled. Not to be called on the loop."""
         self._finalizer()
 
-    def soon(self, callback: Callable[[], t.Any]) -> None:
-        """Have a function called on the loop, without waiting; nothing once the loop is closed."""
-        call_later_on(self.loop, callback)
-
 
 def call_later_on(loop: asyncio.AbstractEventLoop, callback: Callable[[], t.Any]) -> None:
     """Have a function called on a loop from any thread; nothing once the loop is closed."""

@@ -30,24 +30,24 @@ def awaits(view: t.Callable[..., t.Any]) -> Placement:
     One is also found behind decorators that note it as `__wrapped__`, and in the methods of a
     class-based view.
     """
-    if _waits(view):
+    if waits(view):
         return True
     cls = getattr(view, "view_class", None)
     if cls is None:
         return False
-    if _waits(cls.dispatch_request):
+    if waits(cls.dispatch_request):
         return True
     verbs = {
         verb
         for verb in getattr(cls, "methods", None) or ()
-        if (method := getattr(cls, verb.lower(), None)) is not None and _waits(method)
+        if (method := getattr(cls, verb.lower(), None)) is not None and waits(method)
     }
     if "GET" in verbs and not hasattr(cls, "head"):
         verbs.add("HEAD")
     return frozenset(verbs) if verbs else False
 
 
-def _waits(function: t.Any) -> bool:
+def waits(function: t.Any) -> bool:
     """Whether a function, or one that it wraps, is a coroutine function."""
     while True:
         if is_coroutine_function(function):

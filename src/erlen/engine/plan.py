@@ -29,7 +29,6 @@ class Plan:
         "direct_methods",
         "endpoint",
         "goes_directly",
-        "has_async",
         "has_only_before",
         "hooked",
         "is_final",
@@ -44,10 +43,17 @@ class Plan:
         "view",
     )
 
-    def __init__(self, rule: Rule | None, endpoint: str | None, blueprints: list[str]) -> None:
+    def __init__(
+        self,
+        rule: Rule | None,
+        blueprints: list[str],
+        sources: list[tuple[str, str | None, Function]],
+    ) -> None:
         self.rule = rule
-        self.endpoint = endpoint
+        self.endpoint: str | None = None if rule is None else rule.endpoint
         self.blueprints = blueprints
+        #: (step, blueprint or None, function as registered), in order.
+        self.sources = sources
         self.url_values: tuple[Function, ...] = ()
         self.before: tuple[Function, ...] = ()
         self.view: Function | None = None
@@ -57,18 +63,16 @@ class Plan:
         self.after: tuple[Function, ...] = ()
         self.teardown: tuple[Function, ...] = ()
         self.provides_options = False
-        #: Whether any of the functions is a coroutine function.
-        self.has_async = False
         #: Whether anything runs between the match and the view.
         self.hooked = False
         #: Whether these are `before_request` functions only, between built-in stages.
         self.has_only_before = False
         #: HTTP methods for which an edge may call hooks and view itself.
         self.direct_methods: frozenset[str] = frozenset()
-        #: Whether nothing follows the view, if the session was not used.
-        self.is_final = False
         #: Whether the ASGI edge may do so, on the event loop.
         self.goes_directly = False
+        #: Whether nothing follows the view, if the session was not used.
+        self.is_final = False
         #: Whether the view belongs on the event loop; HTTP methods for which it does.
         self.native: bool | frozenset[str] = False
         #: The view in the form that is called on an event loop.
@@ -77,8 +81,6 @@ class Plan:
         self.cancels = False
         #: Whether nothing happens before the view reads a JSON body.
         self.reads_json = False
-        #: (step, blueprint or None, function as registered), in order.
-        self.sources: list[tuple[str, str | None, Function]] = []
 
     def runs_natively(self, method: str) -> bool:
         """Whether a request of this method runs on the event loop, where there is one."""

@@ -3,8 +3,9 @@
 `Map` stays the source of truth and builds the URLs. `compile_matcher` reads its state machine
 once and answers the common hit: a static path by one look-up, a dynamic one by the literal
 segments in front of its first variable and one regular expression. It answers only where it can
-be certain; `None` means that `MapAdapter.match` must decide (no match, 405, redirects, hosts,
-subdomains, WebSockets, custom converters, paths that are not ASCII), so that errors are Werkzeug's.
+be certain, also that no rule has such a path; `None` means that `MapAdapter.match` must decide
+(405, redirects, hosts, subdomains, WebSockets, custom converters, paths that are not ASCII), so
+that errors are Werkzeug's.
 """
 
 from __future__ import annotations

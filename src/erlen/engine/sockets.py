@@ -5,15 +5,18 @@ from __future__ import annotations
 import inspect
 import typing as t
 
-from .bridge import is_bridged, stepping
-from .compile import _WAITERS, _names, _ready
-from .placement import _waits
+from .compile import Steps
+from .placement import waits
 from .threads import Threads
 
 if t.TYPE_CHECKING:
+    import asyncio
+
     from werkzeug.routing import Rule
 
     from .plan import Function, Program
+
+T = t.TypeVar("T")
 
 #: A parameter without a type gets the socket if it has one of these names.
 _NAMES_OF_SOCKET = frozenset({"socket", "websocket", "ws"})
@@ -40,25 +43,12 @@ class SocketPlan:
 
     def __init__(self, program: Program, rule: Rule | None) -> None:
         app = program.app
-        blueprints = _names(None if rule is None else rule.endpoint)
-        inward = (None, *reversed(blueprints))
-        outward = (*blueprints, None)
-
+        steps = Steps(program, rule)
         #: (step, blueprint or None, function as registered), in order.
-        self.sources: list[tuple[str, str | None, Function]] = []
-
-        def ready(step: str, registry: t.Any, latest_first: bool = False) -> tuple[Function, ...]:
-            found = [
-                (step, name, function)
-                for name in (outward if latest_first else inward)
-                for function in (registry.get(name) or ())[:: -1 if latest_first else 1]
-            ]
-            self.sources += found
-            return tuple(_ready(program, function) for _, _, function in found)
-
+        self.sources = steps.sources
         self.rule = rule
-        self.url_values = ready("url_value_preprocessor", app.url_value_preprocessors)
-        self.before = ready("before_websocket", app.before_websocket_funcs)
+        self.url_values = steps.inward("url_value_preprocessor", app.url_value_preprocessors)
+        self.before = steps.inward("before_websocket", app.before_websocket_funcs)
         view = None if rule is None else app.view_functions.get(rule.endpoint)
         self.view: Function | None = None
         #: Name of the view's parameter that gets the socket.
@@ -66,15 +56,12 @@ class SocketPlan:
         #: Whether the view is a coroutine function; any other runs on a thread of its own.
         self.native = True
         if view is not None:
-            self.sources.append(("view", None, view))
-            self.view = _ready(program, view)
-            if is_bridged(self.view) and program.overridden.isdisjoint(_WAITERS):
-                self.view = stepping(view)
+            self.view = steps.view(view, view)[1]
             self.parameter = parameter_for_socket(view, t.cast("Rule", rule).arguments)
             cls = getattr(view, "view_class", None)
-            self.native = _waits(view if cls is None else cls.dispatch_request)
-        self.after = ready("after_websocket", app.after_websocket_funcs, latest_first=True)
-        self.teardown = ready("teardown_websocket", app.teardown_websocket_funcs, latest_first=True)
+            self.native = waits(view if cls is None else cls.dispatch_request)
+        self.after = steps.outward("after_websocket", app.after_websocket_funcs)
+        self.teardown = steps.outward("teardown_websocket", app.teardown_websocket_funcs)
         wish = getattr(rule, "cancel_on_disconnect", None)
         #: Whether the view is cancelled when the client leaves.
         self.cancels = wish is None or bool(wish)
@@ -85,6 +72,21 @@ class SocketThreads(Threads):
 
     #: WebSockets that have a thread.
     taken = 0
+
+    def start(self, func: t.Callable[..., T], *args: t.Any) -> asyncio.Future[T] | None:
+        """Have a call made on a thread at once; `None` where all threads are taken, since to wait
+        for another connection's end may take for ever."""
+        if self.taken >= self.limit:
+            return None
+        self.taken += 1
+        call = self.submit(func, *args)
+        call.add_done_callback(self._give_back)
+        return call
+
+    def _give_back(self, call: asyncio.Future[t.Any]) -> None:
+        self.taken -= 1
+        if not call.cancelled():
+            call.exception()  # asked for, though perhaps nobody waits any more
 
 
 def socket_plan(program: Program, rule: Rule | None) -> SocketPlan:

@@ -351,9 +351,8 @@ class Exchange(Presence):
                 # Middleware may start the response as late as with its first piece.
                 if not answer.is_started:
                     raise RuntimeError("The application has not called 'start_response'.")
-                continue_with = answer.message()
                 is_started = True
-                await send(continue_with)
+                await send(answer.message())
             if answer.written:
                 early = b"".join(answer.written)
                 answer.written.clear()
