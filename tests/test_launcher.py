@@ -558,6 +558,23 @@ def test_no_signal_to_a_new_worker_is_lost(
     assert (done.stdout, done.stderr) == ("set()\n", "")
 
 
+def test_worker_hears_a_signal_while_its_main_thread_is_not_woken(
+    run_python: Callable[..., subprocess.CompletedProcess[str]],
+) -> None:
+    done = run_python(
+        "-c",
+        "import signal, threading\n"
+        "from erlen.server.stopping import _handle_on_thread\n"
+        "stopped = threading.Event()\n"
+        "_handle_on_thread(stopped.set)\n"
+        "def kill():\n"
+        "    signal.pthread_kill(threading.get_ident(), signal.SIGTERM)\n"
+        "threading.Thread(target=kill).start()\n"
+        "print(stopped.wait(20))\n",
+    )
+    assert (done.stdout, done.stderr) == ("True\n", "")
+
+
 @live
 def test_running_request_finishes_however_often_the_server_is_interrupted(meeting: Meeting) -> None:
     with running("granian") as server, server.connect() as connection:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import socket
 import threading
 import typing as t
 
@@ -83,9 +84,7 @@ def hear_once() -> None:
     def hearing_once(install: Callable[..., t.Any]) -> Callable[..., t.Any]:
         def install_once(*loop: t.Any) -> t.Any:
             event = install(*loop)
-            stop = _first_call_of(event.set)
-            for number in STOPPING:
-                _handle(number, stop, *loop)
+            _handle(_first_call_of(event.set), *loop)
             return event
 
         return install_once
@@ -94,12 +93,32 @@ def hear_once() -> None:
         setattr(handlers, name, hearing_once(getattr(handlers, name)))
 
 
-def _handle(number: signal.Signals, stop: Callable[[], None], loop: t.Any = None) -> None:
+def _handle(stop: Callable[[], None], loop: t.Any = None) -> None:
     with contextlib.suppress(NotImplementedError):  # by event loops on Windows
         if loop is not None:
-            loop.add_signal_handler(number, stop)
+            for number in STOPPING:
+                loop.add_signal_handler(number, stop)
             return
-    signal.signal(number, lambda *_: stop())
+    _handle_on_thread(stop)
+
+
+def _handle_on_thread(stop: Callable[[], None]) -> None:
+    """Call `stop` for signals, whatever the main thread does.
+
+    It waits for a lock, and a signal that comes just before would not wake it.
+    """
+    ear, mouth = socket.socketpair()
+    mouth.setblocking(False)
+    signal.set_wakeup_fd(mouth.fileno(), warn_on_full_buffer=False)
+
+    def listen() -> None:
+        while mouth.fileno() >= 0:  # always: what the interpreter writes to is kept open
+            if ear.recv(1)[0] in STOPPING:
+                stop()
+
+    for number in STOPPING:
+        signal.signal(number, lambda *_: None)
+    threading.Thread(target=listen, name="erlen-signals", daemon=True).start()
 
 
 def _first_call_of(function: Callable[[], object]) -> Callable[[], None]:
