@@ -29,6 +29,8 @@ BAD_LEAST, BAD_MOST = 0.9, 1.1
 LEAVERS, OVERLOAD = 0.95, 0.9
 #: in deadlines: the slowest hundredth of the accepted, and of the refused
 ACCEPTED, REFUSED = 2.0, 0.1
+#: the least that is refused, where two thirds are too much
+REFUSED_SHARE = 0.5
 #: of what is offered in excess, the share that gets another answer than a result or a 503
 NEITHER = 0.01
 
@@ -94,7 +96,7 @@ def _of_pairs(model: str, pairs: Found) -> Iterator[Gate]:
 def answered_share(once: Found) -> float:
     """Of the requests that arrived while it was measured, those with a result."""
     count: int = once["answered"]["count"]
-    return count / once["offered"] if once["offered"] else 0.0
+    return float(count / once["offered"]) if once["offered"] else 0.0
 
 
 def _of_arrivals(model: str, arrivals: Found) -> Iterator[Gate]:
@@ -108,12 +110,12 @@ def failed_share(once: Found) -> float:
     """Of all answers, those without a result."""
     counts = [*once["good"].items(), *once["bad"].items()]
     failed = sum(count for status, count in counts if status != "200")
-    return failed / sum(count for _, count in counts)
+    return float(failed / sum(count for _, count in counts))
 
 
 def bad_share(once: Found) -> float:
     bad = sum(once["bad"].values())
-    return bad / (bad + sum(once["good"].values()))
+    return float(bad / (bad + sum(once["good"].values())))
 
 
 def goodput_of_stayers(run: dict[str, Found]) -> float:
@@ -122,7 +124,8 @@ def goodput_of_stayers(run: dict[str, Found]) -> float:
     stay, leave = run["stay"], run["leave"]
     pace = stay["seconds"] / stay["answered"]["count"]
     remaining = tables.CROWD / 2 - leave["stayers_before"]
-    return (leave["until_leaving"] + remaining * pace) / leave["seconds"]
+    ideal: float = leave["until_leaving"] + remaining * pace
+    return ideal / leave["seconds"]
 
 
 def _of_overload(name: str, once: Found) -> Iterator[Gate]:
@@ -132,12 +135,14 @@ def _of_overload(name: str, once: Found) -> Iterator[Gate]:
     for label, kind, most in (("accepted", "answered", ACCEPTED), ("refused", "refused", REFUSED)):
         slowest = offered[kind].get("p99", 0.0) / tables.DEADLINE
         yield Gate(f"overload, p99 of {label} / deadline, {name}", slowest, most=most)
+    refused = offered["refused"]["count"] / max(offered["offered"], 1)
+    yield Gate(f"overload, refused, {name}", refused, least=REFUSED_SHARE)
     yield Gate(f"overload, neither 200 nor 503, {name}", neither_share(offered), most=NEITHER)
 
 
 def neither_share(once: Found) -> float:
     neither: int = once["others"]["count"] + once["unanswered"] + once["closed"]
-    return neither / max(once["offered"], 1)
+    return float(neither / max(once["offered"], 1))
 
 
 def limits_of(found: Found) -> list[str]:

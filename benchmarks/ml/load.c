@@ -196,7 +196,9 @@ static void ask(struct connection *c, double due)
     c->number[0] = 0;
     asked++;
     if (one->mark >= 0) {
-        snprintf(c->number, sizeof c->number, "%0*ld", DIGITS, (100000000000 + asked) % 1000000000000);
+        char digits[32];
+        snprintf(digits, sizeof digits, "%0*ld", DIGITS, 100000000000 + asked);
+        memcpy(c->number, digits, DIGITS); /* a zero follows */
         memcpy(c->request + one->mark, c->number, DIGITS);
     }
     c->kind = kind;
@@ -381,7 +383,7 @@ static void arrive(double due)
 /* All ask at once; those who stay are counted, before the others leave and after. */
 static void burst(void)
 {
-    double start = now(), from = 0, until = start + set.burst / 1000;
+    double start = now(), used = cpu(), from = 0, until = start + set.burst / 1000;
     long before = 0;
     measured_from = start, measured_to = start + 1e6;
     for (int i = 0; i < opened; i++)
@@ -397,8 +399,9 @@ static void burst(void)
     }
     while (is_waiting() && now() < start + 60)
         wait_until(now() + 0.1);
-    printf("{\"seconds\": %.6f, \"until_leaving\": %.6f, \"stayers_before\": %ld, ", now() - start,
-           set.burst > 0 ? from - start : 0, before);
+    double seconds = now() - start;
+    printf("{\"seconds\": %.6f, \"busy\": %.4f, \"until_leaving\": %.6f, \"stayers_before\": %ld, ",
+           seconds, (cpu() - used) / seconds, set.burst > 0 ? from - start : 0, before);
 }
 
 static void run(void)

@@ -30,11 +30,11 @@ def _program() -> tempfile.TemporaryDirectory[str]:
 
 
 def run(
-    server: ModelServer, items: Iterable[Any], bad: Iterable[Any] = (), **settings: float
+    server: ModelServer, items: Iterable[Any], poisoned: Iterable[Any] = (), **settings: float
 ) -> dict[str, Any]:
     """Ask for the items, as ``load.c`` describes; what it printed, and how busy both sides were."""
     with tempfile.NamedTemporaryFile(prefix="erlen-requests-") as file:
-        for kind, some in enumerate((items, bad)):
+        for kind, some in enumerate((items, poisoned)):
             for item in some:
                 request = server.request(item)
                 file.write(struct.pack("=IB", len(request), kind) + request)

@@ -78,7 +78,10 @@ def make(directory: Path) -> None:
     onnx = to_onnx(forest, pictures[:1], options={"zipmap": False})
     (directory / "forest.onnx").write_bytes(onnx.SerializeToString())
     _make_network(directory / "mlp.pt")
-    items = {"digits": _as_levels(pictures[:ITEMS]), "mlp": _as_levels(_widen(pictures[:ITEMS]))}
+    items: dict[str, list[Any]] = {
+        "digits": _as_levels(pictures[:ITEMS]),
+        "mlp": _as_levels(_widen(pictures[:ITEMS])),
+    }
     items["encoder"] = list(_sentences(ITEMS))
     (directory / "items.json").write_text(json.dumps(items))
 

@@ -183,6 +183,13 @@ class ModelServer(Server):
             found += children.get(pid, [])
         return found
 
+    def _wait(self, seconds: float = 90.0) -> None:
+        super()._wait(seconds)
+
+    def __enter__(self) -> ModelServer:
+        super().__enter__()
+        return self
+
     def __exit__(self, *error: Any) -> None:
         super().__exit__(*error)
         self.directory.cleanup()

@@ -168,8 +168,9 @@ def bad(bench: Bench) -> Found:
         if not SYSTEMS[name].batches:
             continue
         with bench.serving(name, "poisonable", BENCHMARK_BATCH=str(BAD_BATCH)) as server:
-            settings = {"connections": CLIENTS, "warm": 1.0, "seconds": bench.options.seconds * 2}
-            found[name] = loads.run(server, items, poisoned, bad=BAD, **settings)
+            found[name] = loads.run(
+                server, items, poisoned, bad=BAD, warm=1.0, seconds=bench.options.seconds * 2
+            )
             tell(f"bad items: {name}")
     return found
 
@@ -212,7 +213,7 @@ def overload(bench: Bench) -> Found:
             continue
         seconds = bench.options.seconds * 2
         with bench.serving(name, "encoder", **environ) as server:
-            capacity = loads.run(server, items, connections=CLIENTS, warm=1.5, seconds=seconds)
+            capacity = loads.run(server, items, connections=CLIENTS // 2, warm=1.5, seconds=seconds)
             rate = EXCESS * capacity["per_second"]
             offered = loads.run(server, items, rate=rate, warm=1.5, seconds=seconds)
             found[name] = {"capacity": capacity, "offered": offered}
@@ -229,9 +230,15 @@ def ids(bench: Bench) -> Found:
     total = NUMBERED // (10 if bench.options.quick else 1)
     for interface, system in ECHOES.items():
         with bench.server(system, "none") as server:
-            settings = {"connections": CLIENTS, "warm": 0, "total": total}
-            leaving = {"leave": LEAVING, "leave_from": 0, "leave_to": LEAVE_WITHIN}
-            found[interface] = loads.run(server, ["@" * 12], **settings, **leaving)
+            found[interface] = loads.run(
+                server,
+                ["@" * 12],
+                connections=CLIENTS,
+                warm=0,
+                total=total,
+                leave=LEAVING,
+                leave_to=LEAVE_WITHIN,
+            )
             tell(f"ids: {interface}")
     return found
 
