@@ -30,6 +30,8 @@ if t.TYPE_CHECKING:
     from .sessions import SessionMixin
     from .wrappers import Request
 
+F = t.TypeVar("F", bound=t.Callable[..., t.Any])
+
 # Stands for "not given" where `None` is a value.
 _sentinel: t.Any = object()
 
@@ -91,9 +93,6 @@ def _here(user: str) -> RequestContext:
             " request context is active, such as in a view function."
         )
     return ctx
-
-
-F = t.TypeVar("F", bound=t.Callable[..., t.Any])
 
 
 def copy_current_request_context(f: F) -> F:
@@ -278,6 +277,12 @@ class RequestContext:
     application context around it are shared.
     """
 
+    #: Messages taken from the session in this request; `None` before they are asked for.
+    flashes: list[tuple[str, str]] | None = None
+    #: What the proxy `websocket` stands for; `None` where the request is no WebSocket.
+    websocket: t.Any = None
+    # A context that was pushed before does not stand for its application context again.
+    _is_new = True
     # Set by the engine on contexts that it makes: the program and plan of the request, whether
     # the match is done, or the match that `match_request` has to take over.
     _program: t.Any = None
@@ -356,12 +361,6 @@ class RequestContext:
         _after_request_functions: list[ft.AfterRequestCallable[t.Any]]
         _after_websocket_functions: list[ft.AfterWebsocketCallable]
         url_adapter: MapAdapter | None
-
-    flashes: list[tuple[str, str]] | None = None
-    #: What the proxy `websocket` stands for; `None` where the request is no WebSocket.
-    websocket: t.Any = None
-    # A context that was pushed before does not stand for its application context again.
-    _is_new = True
 
     @property
     def session(self) -> SessionMixin:
