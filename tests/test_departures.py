@@ -73,10 +73,12 @@ class Client:
         self.sent: list[dict[str, t.Any]] = []
         self.has_left = asyncio.Event()
         self.was_sent = asyncio.Event()
+        self.was_asked = asyncio.Event()
         self.receives = 0
 
     async def receive(self) -> dict[str, t.Any]:
         self.receives += 1
+        self.was_asked.set()
         if self.messages:
             return self.messages.pop(0)
         await self.has_left.wait()
@@ -96,6 +98,24 @@ class Client:
         self.has_left.set()
         await asyncio.wait_for(task, 10)
         return time.perf_counter() - left
+
+
+async def while_another_is_cancelled() -> None:
+    """Wait for as long as it takes until the view of another client is cancelled, which leaves."""
+    app = Erlen("other")
+    begun = asyncio.Event()
+    ends: list[str] = []
+
+    @app.route("/", cancel_on_disconnect=True)
+    async def other() -> None:
+        begun.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ends.append("cancelled")
+
+    await Client(app).leaves_after(begun)
+    assert ends == ["cancelled"]
 
 
 @pytest.mark.parametrize("body", [b"", b"x" * 10, b"x" * 1_000_000], ids=["none", "small", "large"])
@@ -175,6 +195,7 @@ def test_a_stream_that_never_waits_leaves_others_their_turns(app: Erlen) -> None
 def test_a_stream_may_read_the_body_late(app: Erlen, large: bool) -> None:
     """What is received in search of the client's end is not lost to who reads it in the end."""
     size = 1_000_000 if large else 1_000
+    clients: list[Client] = []
 
     @app.route("/", methods=["POST"])
     async def view() -> Response:
@@ -182,7 +203,7 @@ def test_a_stream_may_read_the_body_late(app: Erlen, large: bool) -> None:
 
         async def generate() -> t.AsyncIterator[bytes]:
             yield b"begun "
-            await asyncio.sleep(0.2)
+            await clients[0].was_asked.wait()
             read = 0
             while piece := stream.read(10_000):
                 read += len(piece)
@@ -193,6 +214,7 @@ def test_a_stream_may_read_the_body_late(app: Erlen, large: bool) -> None:
 
     async def main() -> bytes:
         client = Client(app, body=b"x" * size)
+        clients.append(client)
         await asyncio.wait_for(app(client.scope, client.receive, client.send), 10)
         return b"".join(message.get("body", b"") for message in client.sent)
 
@@ -225,7 +247,9 @@ def test_a_view_is_cancelled_only_where_that_is_asked_for(
     async def view() -> str:
         begun.set()
         try:
-            await asyncio.sleep(0.15)
+            if is_cancelled:
+                await asyncio.Event().wait()
+            await while_another_is_cancelled()
         except asyncio.CancelledError:
             events.append("cancelled")
             raise
@@ -249,14 +273,13 @@ def test_cleaning_up_is_not_cancelled_by_a_client_that_leaves_meanwhile(app: Erl
 
     async def clean_up() -> None:
         cleaning.set()
-        await asyncio.sleep(0.1)
+        await while_another_is_cancelled()
         events.append("cleaned up")
 
     @app.route("/")
     async def view() -> Response:
         async def generate() -> t.AsyncIterator[bytes]:
             yield b"begun"
-            await asyncio.sleep(0.1)
 
         response = Response(generate())
         response.call_on_close(lambda: await_(clean_up()))

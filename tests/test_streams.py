@@ -364,7 +364,7 @@ def test_a_consumer_may_stop_waiting_and_come_back_to_the_step() -> None:
 
 
 def test_silence_is_counted_from_the_last_question() -> None:
-    patience = 0.05
+    patience = 0.5
 
     async def main() -> tuple[Any, float]:
         loop = asyncio.get_running_loop()
