@@ -113,7 +113,7 @@ def print_bad(found: Found, clock: str) -> None:
 def print_leavers(found: Found, clock: str) -> None:
     print(f"\n{'a half leaves':24}{'all stay, s':>12}{'leave, s':>10}{'ideal':>10}")
     for name, runs in found.items():
-        share = median(map(gates.goodput_of_stayers, runs))
+        share = median(gates.goodput_of_stayers(run, clock) for run in runs)
         stay, leave = (median(run[which]["seconds"] for run in runs) for which in ("stay", "leave"))
         print(f"{name:24}{stay:>12.2f}{leave:>10.2f}{share:>10.1%}")
 

@@ -59,7 +59,7 @@ def gates_of(result: Found, clock: str) -> list[Gate]:
             gates.append(Gate(f"bad items, failed / bad, {name}", share, most=BAD_MOST))
     for name, runs in result.get("leavers", {}).items():
         if name == "erlen-asgi":  # WSGI has no way to tell that a client has left
-            share = median(map(goodput_of_stayers, runs))
+            share = median(goodput_of_stayers(run, clock) for run in runs)
             gates.append(Gate(f"leavers, goodput / ideal, {name}", share, least=LEAVERS))
     for name, once in result.get("overload", {}).items():
         gates += _of_overload(name, once)
@@ -118,13 +118,15 @@ def bad_share(once: Found) -> float:
     return float(bad / (bad + sum(once["good"].values())))
 
 
-def goodput_of_stayers(run: dict[str, Found]) -> float:
+def goodput_of_stayers(run: dict[str, Found], clock: str) -> float:
     """The seconds that those who stay would need if leavers cost nothing from when they leave, by
     the seconds that they needed."""
     stay, leave = run["stay"], run["leave"]
+    # The share of the core that the server got counts for the processor's clock.
+    got = 1.0 if clock == "wall" else stay["server_busy"] / leave["server_busy"]
     pace = stay["seconds"] / stay["answered"]["count"]
     remaining = tables.CROWD / 2 - leave["stayers_before"]
-    ideal: float = leave["until_leaving"] + remaining * pace
+    ideal: float = leave["until_leaving"] + remaining * pace * got
     return ideal / leave["seconds"]
 
 

@@ -36,7 +36,7 @@ def answer_batched() -> Any:
     return {"output": predict_one(request.get_json()["input"])}
 
 
-@batching_async.post("/predict")
+@batching_async.post("/predict", cancel_on_disconnect=True)
 async def answer_batched_async() -> Any:
     return {"output": await predict_one.ask(request.get_json()["input"])}
 
