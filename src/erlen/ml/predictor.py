@@ -19,7 +19,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import SchemaError
 
 from ..api.annotations import names_around, resolve, signature_of
-from ..api.kinds import annotated, is_class, is_list, is_model, plain
+from ..api.kinds import UNIONS, annotated, is_class, is_list, is_model, plain
 from ..engine.bridge import is_coroutine_function
 from ..errors import ErlenError, Place, SetupError
 from ..paths import find_source
@@ -380,7 +380,9 @@ def _prepared(annotation: t.Any) -> t.Any:
         return annotated(annotation, (array,))
     if is_pillow(annotation):
         return Image
-    if t.get_origin(annotation) is list:
+    if t.get_origin(annotation) in UNIONS:
+        return t.Union[tuple(map(_prepared, t.get_args(annotation)))]  # noqa: UP007
+    if t.get_origin(annotation) is list and t.get_args(annotation):
         (inner,) = t.get_args(annotation)
         return annotated(list[_prepared(inner)], (FailFast(),))  # type: ignore[misc]
     return annotation
@@ -390,7 +392,7 @@ def singular(name: str) -> str:
     """The name of one item: of `texts` it is `text`, of `entries` `entry`."""
     if name.endswith("ies") and len(name) > 4:
         return f"{name[:-3]}y"
-    if name.endswith("s") and not name.endswith("ss") and len(name) > 2:
+    if name.endswith("s") and not name.endswith("ss") and len(name) > 1:
         return name[:-1]
     return name
 
