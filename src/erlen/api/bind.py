@@ -137,22 +137,21 @@ def _around(operation: Operation, view: View, app: t.Any, variables: t.Collectio
     if read is None:
         return _answering(view, answer)
 
-    def prepare(values: Values) -> None:
-        faults = read(current.get()[1].request, values)  # type: ignore[union-attr]
-        if faults:
-            raise ValidationProblem(faults)
-
     if is_coroutine_function(view):
 
         async def bound_async(**values: t.Any) -> t.Any:
-            prepare(values)
+            faults = read(current.get()[1].request, values)  # type: ignore[union-attr]
+            if faults:
+                raise ValidationProblem(faults)
             return answer(await view(**values))
 
         bound = bound_async
     else:
 
         def bound(**values: t.Any) -> t.Any:
-            prepare(values)
+            faults = read(current.get()[1].request, values)  # type: ignore[union-attr]
+            if faults:
+                raise ValidationProblem(faults)
             return answer(view(**values))
 
     setattr(bound, READS_JSON, bool(operation.body))

@@ -409,7 +409,7 @@ def _await_in_greenlet(coro: Coroutine[t.Any, t.Any, T]) -> T:
     try:
         waited_for = coro.send(None)
     except StopIteration as stop:  # PERF: many have nothing to wait for
-        return t.cast("T", stop.value)
+        return stop.value  # type: ignore[no-any-return]
     try:
         return _go_on(coro, waited_for)
     finally:
@@ -430,7 +430,7 @@ def _go_on(coro: Coroutine[t.Any, t.Any, T], waited_for: t.Any) -> T:
                 waited_for = coro.throw(thrown)
                 thrown = None
     except StopIteration as stop:
-        return t.cast("T", stop.value)
+        return stop.value  # type: ignore[no-any-return]
     finally:
         waited_for = error = thrown = None
         coro.close()
@@ -444,7 +444,7 @@ def stepping(func: Callable[P, Coroutine[t.Any, t.Any, T]]) -> Callable[P, T]:
         try:  # PERF: `_await_in_greenlet` without the call
             waited_for = coro.send(None)
         except StopIteration as stop:
-            return t.cast("T", stop.value)
+            return stop.value  # type: ignore[no-any-return]
         try:
             return _go_on(coro, waited_for)
         finally:

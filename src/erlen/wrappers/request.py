@@ -262,7 +262,10 @@ class Request(_Request):
     @property
     def max_content_length(self) -> int | None:
         """Most bytes that are read of this request's body; beyond it, 413. `None`: unlimited."""
-        return self._limit(self._max_content_length, "MAX_CONTENT_LENGTH", None)
+        app = current_application()  # PERF: `_limit` without the call
+        if self._max_content_length is not None or app is None:
+            return self._max_content_length
+        return app.config["MAX_CONTENT_LENGTH"]  # type: ignore[no-any-return]
 
     @max_content_length.setter
     def max_content_length(self, value: int | None) -> None:
@@ -353,17 +356,18 @@ class Request(_Request):
 
     def _read_body(self) -> bytes | None:
         """The whole body by its declared length, or `None` where the long way must decide."""
+        mine = self.__dict__
+        if "_inbox" in mine and mine["_inbox"].ended and "environ" not in mine and not self.shallow:
+            # PERF: all of it is here, whatever length was declared.
+            return mine["_inbox"].rest(self.max_content_length)  # type: ignore[no-any-return]
         length = self._declared_length()
         if length is None:
             return None
         limit = self.max_content_length
         if limit is not None and length > limit:
             raise RequestEntityTooLarge()
-        if "environ" not in self.__dict__:
-            inbox = self._inbox
-            if inbox.ended:  # PERF: nothing to wait for
-                return inbox.rest(limit)  # type: ignore[no-any-return]
-            return await_(inbox.whole(limit))  # type: ignore[no-any-return]
+        if "environ" not in mine:
+            return await_(self._inbox.whole(limit))  # type: ignore[no-any-return]
         terminated = "wsgi.input_terminated" in self.environ
         stream = self.environ["wsgi.input"]
         # Where the server says where the body ends, one byte more tells if it is longer. PERF: not

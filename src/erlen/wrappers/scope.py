@@ -226,7 +226,8 @@ class Inbox:
         body = pieces.popleft() if len(pieces) == 1 else b"".join(pieces)
         pieces.clear()
         self._held = 0
-        self._tell_of_room()
+        if self._drained is not None:
+            self._tell_of_room()
         if limit is not None and len(body) > limit:
             raise RequestEntityTooLarge()
         return body
