@@ -346,7 +346,7 @@ def run_one(suite: Suite, transports: Sequence[str], options: argparse.Namespace
             selected = ("-k", options.k) if options.k else ()
             ours = run_suite(suite, python, source, work, selected, transport)
             found = held_against(suite, oracle, ours, transport, not options.k)
-            if not options.k:
+            if is_recorded(options):
                 store(suite, oracle, transport, found)
             for deviation in found.deviating:
                 say(f"deviates  {deviation.test}: {deviation.reason}")
@@ -375,8 +375,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--resume", action="store_true", help="leave out what is done and good")
     parser.add_argument("-k", metavar="EXPRESSION", help="run the tests that match, as in pytest")
+    parser.add_argument(
+        "--no-record",
+        action="store_true",
+        help="leave the stored results and their page as they are",
+    )
     parser.add_argument("--lock", action="store_true", help="resolve the pins anew")
     parser.add_argument("--keep", action="store_true", help="keep the working directory")
+
+
+def is_recorded(options: argparse.Namespace) -> bool:
+    """Whether the results are kept: those of whole suites, unless they are not wanted."""
+    return not (options.k or options.no_record)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -401,7 +411,7 @@ def run(options: argparse.Namespace) -> int:
             say(f"{suite.name}: could not run: {error}")
             wrong = 1
         passed, failed = passed + (not wrong), failed + bool(wrong)
-    if not options.k:
+    if is_recorded(options):
         compatibility.write(catalogue.values())
     say(f"{passed} passed, {failed} failed")
     return 1 if failed else 0
