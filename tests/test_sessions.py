@@ -92,7 +92,7 @@ CONFIGS: dict[str, dict[str, t.Any]] = {
         "SESSION_COOKIE_PARTITIONED": True,
         "PERMANENT_SESSION_LIFETIME": 60,
     },
-    "under a root": {"APPLICATION_ROOT": "/root", "SESSION_COOKIE_SAMESITE": "Strict"},
+    "under a root": {"APPLICATION_ROOT": "/base", "SESSION_COOKIE_SAMESITE": "Strict"},
     "no refresh": {"SESSION_REFRESH_EACH_REQUEST": False},
     "fallback keys": {"SECRET_KEY_FALLBACKS": ["older", "old"]},
     "no secret key": {"SECRET_KEY": None},

@@ -70,9 +70,9 @@ PATHS = ["/", "", "?a=1", "/?", "a/b", "/p?a=1&b=", "//other/p", "http://other",
 PATHS += ["https://other:1/p;x?q#fragment", "//other", "/p#fragment", "mailto:x", "/%2F?%26"]
 CONFIGS = [
     {},
-    {"SERVER_NAME": "example.com:81", "APPLICATION_ROOT": "/root/x"},
+    {"SERVER_NAME": "example.com:81", "APPLICATION_ROOT": "/base/x"},
     {"PREFERRED_URL_SCHEME": "https", "APPLICATION_ROOT": "root"},
-    {"SERVER_NAME": "example.com", "APPLICATION_ROOT": "//root/"},
+    {"SERVER_NAME": "example.com", "APPLICATION_ROOT": "//base/"},
 ]
 ARGUMENTS = [
     {},

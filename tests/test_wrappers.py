@@ -192,7 +192,7 @@ def test_nothing_is_computed_before_somebody_looks() -> None:
     [
         ("method", "PUT"),
         ("path", "/other"),
-        ("root_path", "/root"),
+        ("root_path", "/base"),
         ("scheme", "https"),
         ("query_string", b"x=y"),
         ("headers", Headers({"X-A": "1"})),
@@ -217,10 +217,10 @@ def test_assigned_parts_count_for_what_is_made_of_them() -> None:
     request.path = "/x"
     request.query_string = b"y=z"
     request.scheme = "https"
-    request.root_path = "/root"
+    request.root_path = "/base"
     assert request.args.to_dict() == {"y": "z"}
     assert request.full_path == "/x?y=z"
-    assert request.url == "https://localhost/root/x?y=z"
+    assert request.url == "https://localhost/base/x?y=z"
 
 
 @pytest.mark.parametrize(

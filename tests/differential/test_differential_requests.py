@@ -531,7 +531,7 @@ def attributes_of_the_request(fw: Framework, log: Log) -> t.Any:
 ASSIGNMENTS: dict[str, t.Any] = {
     "path": "/assigned",
     "method": "POST",
-    "root_path": "/root",
+    "root_path": "/base",
     "host": "assigned.test",
     "scheme": "https",
     "query_string": b"a=2",

@@ -430,7 +430,7 @@ URL_STEPS = (
     call("/try", base_url="https://host.test:8443/mount"),
     lambda app: app.outside(app),
     without_context,
-    lambda app: app.config.update(SERVER_NAME="main.test:80", APPLICATION_ROOT="/root"),
+    lambda app: app.config.update(SERVER_NAME="main.test:80", APPLICATION_ROOT="/base"),
     lambda app: app.config.update(PREFERRED_URL_SCHEME="https"),
     lambda app: app.outside(app),
     without_context,
