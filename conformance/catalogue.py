@@ -10,8 +10,16 @@ from .results import read_toml
 
 HERE = Path(__file__).parent
 SUITES = HERE / "suites.toml"
-#: What every environment has, in the versions of requirements.txt.
-COMMON = ("flask==3.1.3", "pytest", "pytest-timeout", "orjson", "greenlet", "asgiref")
+#: What every environment has; of pytest and Werkzeug, what requirements.txt has, for its reasons.
+COMMON = (
+    "flask==3.1.3",
+    "werkzeug==3.1.5",
+    "pytest==8.4.2",
+    "pytest-timeout",
+    "orjson",
+    "greenlet",
+    "asgiref",
+)
 
 
 @dataclass(frozen=True)

@@ -51,8 +51,7 @@ def make_pins(suite: Suite) -> None:
     """Resolve what the suite wants in a fresh environment, and write the versions down."""
     with tempfile.TemporaryDirectory(dir=cache()) as folder:
         python = environments.bare_environment(Path(folder) / "venv")
-        tools = ("-c", environments.REQUIREMENTS)
-        environments.run_step([*environments.pip_install(python), *tools, *suite.wanted])
+        environments.run_step([*environments.pip_install(python), *suite.wanted])
         freeze = [python, "-m", "pip", "freeze", "--disable-pip-version-check"]
         done = subprocess.run(
             list(map(str, freeze)), env=clean_environment(), stdout=subprocess.PIPE, text=True
