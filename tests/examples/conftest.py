@@ -1,27 +1,20 @@
-"""What the tests of the examples share: their folder, fresh modules, a browser.
-
-ERLEN_SCREENSHOTS names a folder to keep pictures of the pages in.
-"""
+"""What the tests of the examples share: their folder, fresh modules, a browser."""
 
 from __future__ import annotations
 
 import importlib.util
 import itertools
-import os
-import shutil
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
-from typing import Any
 
 import pytest
+from browsing import browser as browser
+from browsing import keep_picture as keep_picture
+from browsing import plain_browser as plain_browser
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
-FLAGS = ("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run")
-FLAGS += ("--disable-background-networking", "--disable-component-update", "--disable-sync")
-FLAGS += ("--disable-dev-shm-usage", "--window-size=1100,900")
-SCREENSHOTS = os.environ.get("ERLEN_SCREENSHOTS")  # now: tests see no such variables
 _numbers = itertools.count()
 
 
@@ -46,34 +39,3 @@ def load(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], ModuleType]:
         return module
 
     return run
-
-
-@pytest.fixture
-def browser(tmp_path: Path) -> Iterator[Any]:
-    """Chromium without a window; the test fails if a page complains on its console."""
-    webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
-    binary, driver = shutil.which("chromium"), shutil.which("chromedriver")
-    if binary is None or driver is None:
-        pytest.skip("chromium and chromedriver are not installed")
-    options = webdriver.ChromeOptions()
-    options.binary_location = binary
-    for flag in (*FLAGS, f"--user-data-dir={tmp_path / 'profile'}"):
-        options.add_argument(flag)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    started = webdriver.Chrome(options=options, service=webdriver.ChromeService(driver))
-    started.set_page_load_timeout(60)
-    yield started
-    complaints = [entry["message"] for entry in started.get_log("browser")]
-    started.quit()
-    assert [text for text in complaints if " 4" not in text] == []
-
-
-@pytest.fixture
-def keep_picture(browser: Any) -> Callable[[str], None]:
-    """Save what the browser shows, where somebody wants to see it."""
-
-    def keep(name: str) -> None:
-        if SCREENSHOTS:
-            browser.save_screenshot(str(Path(SCREENSHOTS) / f"{name}.png"))
-
-    return keep

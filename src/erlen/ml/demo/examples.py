@@ -77,7 +77,8 @@ def _read(number: int, given: t.Any, inputs: Sequence[Input], place: Place | Non
         else:
             texts[name] = texts_of(value)
     shown = [text for name in texts for text in texts[name]]
-    label = " · ".join(shown) or " · ".join(file.name.rpartition(".")[0] for file in files.values())
+    # The first says enough; what comes after it are mostly settings.
+    label = " ".join((shown or [file.name.rpartition(".")[0] for file in files.values()])[:1])
     label = label if len(label) <= _LONGEST else f"{label[: _LONGEST - 1].rstrip()}…"
     pictured = next((name for name in files if known[name].kind == "image"), None)
     return Chosen(number, label, texts, files, pictured)

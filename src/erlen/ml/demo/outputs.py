@@ -52,7 +52,8 @@ class View:
     size: str = ""
     best: str = ""
     bars: list[Bar] = field(default_factory=list)
-    columns: list[str] = field(default_factory=list)
+    #: A column of numbers has a heading that is aligned as they are.
+    columns: list[Cell] = field(default_factory=list)
     rows: list[list[Cell]] = field(default_factory=list)
     #: How many bars or rows are not shown.
     more: int = 0
@@ -139,11 +140,10 @@ def _file(kind: str, value: t.Any, label: str) -> View | None:
     known = _SHOWN.get(kind)
     is_shown = main == kind and (not known or sub in known)
     ending = _ENDINGS.get(sub, sub if sub.isalnum() else "bin")
+    name = label.lower().replace(" ", "-") or "answer"
     size = (len(value) - value.index(",") - 1) * 3 // 4
     template = kind if is_shown and known is not None else "file"
-    return View(
-        kind, template, label, url=value, name=f"{label or 'answer'}.{ending}", size=size_text(size)
-    )
+    return View(kind, template, label, url=value, name=f"{name}.{ending}", size=size_text(size))
 
 
 def _table(value: t.Any, label: str) -> View | None:
@@ -162,9 +162,12 @@ def _table(value: t.Any, label: str) -> View | None:
         if number == MOST_ROWS:
             break
         rows.append([_cell(each) for each in [*line][:MOST_COLUMNS]])
-    columns = columns[:MOST_COLUMNS]
+    headings = [
+        Cell(name, any(row[place].is_number for row in rows[:1] if place < len(row)))
+        for place, name in enumerate(columns[:MOST_COLUMNS])
+    ]
     more = max(count - MOST_ROWS, 0)
-    return View("table", "table", label, columns=columns, rows=rows, more=more)
+    return View("table", "table", label, columns=headings, rows=rows, more=more)
 
 
 def _cell(value: t.Any) -> Cell:

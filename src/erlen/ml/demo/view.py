@@ -11,7 +11,7 @@ from werkzeug.datastructures import MultiDict
 from werkzeug.exceptions import HTTPException
 
 from ...globals import request
-from ...helpers import url_for
+from ...helpers import stream_with_context, url_for
 from .calls import Sent, calls_of
 from .inputs import Example, Field, field_of
 from .outputs import View, json_text, view_of
@@ -143,7 +143,8 @@ def _read(demo: Demo, token: Token) -> State:
         state.form = _form_of(demo, chosen)
         return state
     found = Form(
-        MultiDict((name, text) for name, text in form.items(multi=True)),
+        # Forms send lines as mail does; programs, and people who look at the field, do not.
+        MultiDict((name, text.replace("\r\n", "\n")) for name, text in form.items(multi=True)),
         MultiDict((name, file) for name, file in files.items(multi=True) if _is_chosen(file)),
     )
     for name in (FIELD, EXAMPLE_FIELD, CHOOSE_FIELD):
@@ -258,7 +259,7 @@ def _events(demos: Demos, demo: Demo, token: Token, state: State) -> Response:
         page = demos.render(demo.page.template, _context(demos, demo, token, state))
         yield Event(page, event="page")
 
-    return EventStream(events())
+    return EventStream(stream_with_context(events()))
 
 
 # Out
@@ -298,6 +299,7 @@ def _context(demos: Demos, demo: Demo, token: Token, state: State) -> dict[str, 
         "example": state.form.example if state.form is not None else None,
         "examples": [_button(demo, each) for each in demo.examples],
         "problem": {"text": fault, "elsewhere": elsewhere} if fault or elsewhere else None,
+        "failed": state.status != _OK or bool(fault),
         "result": _result(served.output, state),
         "calls": calls_of(url, _sent(demo, state.form)) if state.seconds is not None else None,
     }

@@ -1,0 +1,68 @@
+"""A browser for tests, and pictures of what it shows.
+
+ERLEN_SCREENSHOTS names a folder to keep pictures of the pages in.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+FLAGS = ("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run")
+FLAGS += ("--disable-background-networking", "--disable-component-update", "--disable-sync")
+FLAGS += ("--disable-dev-shm-usage", "--window-size=1100,900")
+SCREENSHOTS = os.environ.get("ERLEN_SCREENSHOTS")  # now: tests see no such variables
+_NO_SCRIPTS = {"profile.managed_default_content_settings.javascript": 2}
+
+
+def start_browser(profile: Path, *, scripts: bool = True) -> Any:
+    """Chromium without a window, with scripts or without. Skips where it is not installed."""
+    webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
+    binary, driver = shutil.which("chromium"), shutil.which("chromedriver")
+    if binary is None or driver is None:
+        pytest.skip("chromium and chromedriver are not installed")
+    options = webdriver.ChromeOptions()
+    options.binary_location = binary
+    for flag in (*FLAGS, f"--user-data-dir={profile}"):
+        options.add_argument(flag)
+    if not scripts:
+        options.add_experimental_option("prefs", _NO_SCRIPTS)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    started = webdriver.Chrome(options=options, service=webdriver.ChromeService(driver))
+    started.set_page_load_timeout(60)
+    return started
+
+
+@pytest.fixture
+def browser(tmp_path: Path) -> Iterator[Any]:
+    """Chromium without a window; the test fails if a page complains on its console."""
+    started = start_browser(tmp_path / "profile")
+    yield started
+    complaints = [entry["message"] for entry in started.get_log("browser")]
+    started.quit()
+    # What a test has refused, the browser tells of by its status.
+    assert [text for text in complaints if " 4" not in text and " 503" not in text] == []
+
+
+@pytest.fixture
+def plain_browser(tmp_path: Path) -> Iterator[Any]:
+    """The same without JavaScript."""
+    started = start_browser(tmp_path / "plain", scripts=False)
+    yield started
+    started.quit()
+
+
+@pytest.fixture
+def keep_picture(browser: Any) -> Callable[[str], None]:
+    """Save what the browser shows, where somebody wants to see it."""
+
+    def keep(name: str) -> None:
+        if SCREENSHOTS:
+            browser.save_screenshot(str(Path(SCREENSHOTS) / f"{name}.png"))
+
+    return keep
