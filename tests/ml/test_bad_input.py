@@ -86,6 +86,8 @@ def text_of(data: bytes) -> str:
     return base64.b64encode(data).decode()
 
 
+SVG = b"<svg xmlns='http://www.w3.org/2000/svg'/>"
+BROKEN = png()[:500] + bytes(500) + png()[1_000:]
 GOOD: dict[str, t.Any] = {"number": 1, "vector": [[1, 2], [3, 4]]}
 
 
@@ -162,6 +164,9 @@ def test_a_fault_in_json_is_named(
 ) -> None:
     body = {key: value for key, value in {**GOOD, **change}.items() if value is not None}
     assert refused(predicting.post("/all", json=body)) == (422, [location])
+
+
+SQUARE = '"vector": [[1, 2], [3, 4]]'
 
 
 @pytest.mark.parametrize("literal", ["NaN", "Infinity", "-Infinity", "1e400"])

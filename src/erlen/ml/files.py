@@ -102,7 +102,9 @@ class File:
             raise fault("file_empty", "The file is empty")
 
     def data_url(self) -> str:
-        """The file as a data URL, as answers have it in JSON."""
+        """The file as a data URL, as answers have it in JSON. Raises PydanticCustomError."""
+        if self.content_type.endswith("/*"):
+            self.load()  # which finds out what it is
         return f"data:{self.content_type};base64,{base64.b64encode(self.data).decode()}"
 
     # Validation
@@ -355,6 +357,8 @@ class Audio(File):
         """Check what it is. Raises PydanticCustomError."""
         super().load()
         self.format = _sound_format(self.data[:16])
+        if self.content_type == self.media_type:
+            self.content_type = f"audio/{_SOUND_TYPES.get(self.format or '', self.format)}"
         known = self._limits.formats or self.formats
         if self.format is None or self.format not in known:
             raise fault("audio_type", f"This is no sound of these formats: {', '.join(known)}")
@@ -391,6 +395,9 @@ class Audio(File):
         if width not in kinds or len(frames) % (width * channels):
             raise fault("audio_broken", "The sound is broken, or no WAV of plain samples")
         return kinds[width]().reshape(-1, channels).astype(np.float32), rate
+
+
+_SOUND_TYPES = {"mp3": "mpeg"}
 
 
 def _sound_format(head: bytes) -> str | None:

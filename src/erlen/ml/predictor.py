@@ -21,6 +21,7 @@ from pydantic_core import SchemaError
 from ..api.annotations import names_around, resolve, signature_of
 from ..api.kinds import UNIONS, annotated, is_class, is_list, is_model, plain
 from ..engine.bridge import is_coroutine_function
+from ..engine.names import keep_names
 from ..errors import ErlenError, Place, SetupError
 from ..paths import find_source
 from .arrays import Array, array_of
@@ -177,6 +178,7 @@ class _Reading:
         raise SetupError(message, self.place, own)
 
     def verb(self, name: str, function: t.Any) -> Verb:
+        keep_names(function)
         inner = inspect.unwrap(function)
         yields = inspect.isgeneratorfunction(inner) or inspect.isasyncgenfunction(inner)
         if yields and name != "predict":
