@@ -384,6 +384,41 @@ def test_a_client_that_leaves_in_its_body_is_told_to_the_view(app: Erlen, inline
     assert seen == ["ClientDisconnected"]
 
 
+@pytest.mark.parametrize("has_left", [True, False], ids=["has left", "is there"])
+@pytest.mark.parametrize("watches", [False, True], ids=["short way", "long way"])
+def test_failing_to_send_is_an_error_unless_the_client_has_left(
+    app: Erlen, has_left: bool, watches: bool
+) -> None:
+    @app.post("/", cancel_on_disconnect=watches)
+    async def index() -> str:
+        try:
+            request.get_data()
+        except HTTPException:
+            return "answered all the same"
+        return "answered"
+
+    async def once() -> int:
+        messages = [{"type": "http.request", "body": b"a", "more_body": has_left}]
+        sendings = 0
+
+        async def receive() -> Message:
+            return messages.pop() if messages else {"type": "http.disconnect"}
+
+        async def send(message: Message) -> None:
+            nonlocal sendings
+            sendings += 1
+            raise OSError("nobody is there")
+
+        if has_left:
+            await app(http(method="POST"), receive, send)
+        else:
+            with pytest.raises(OSError, match="nobody is there"):
+                await app(http(method="POST"), receive, send)
+        return sendings
+
+    assert [asyncio.run(once()) for _ in range(3)] == [1, 1, 1]
+
+
 async def _some() -> AsyncIterator[str]:
     for n in range(3):
         await asyncio.sleep(0)

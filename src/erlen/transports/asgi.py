@@ -113,25 +113,31 @@ async def asgi_app(app: t.Any, scope: Scope, receive: Receive, send: Send) -> No
             else:
                 request._inbox = inbox
                 request._content = inbox.content
-            done: t.Any = bridge.begin(
-                serve_directly, program, plan, plan.call_on_loop, request, marks, None
-            )
-            if done.__class__ is bridge.Suspended:
-                done = await done
-            if done.__class__ is tuple:
-                body, content_type = done
-                headers = [
-                    _CONTENT_TYPES.get(content_type) or (b"content-type", content_type.encode()),
-                    (b"content-length", b"%d" % len(body)),
-                ]
-                await send({"type": "http.response.start", "status": 200, "headers": headers})
-                await send({"type": "http.response.body", "body": body})
-            else:
-                inbox = request._inbox
-                if inbox.reader is None:
-                    inbox.reader = ref(request)
-                del request, marks
-                await Exchange(inbox, send).finish(app, done)
+            try:
+                done: t.Any = bridge.begin(
+                    serve_directly, program, plan, plan.call_on_loop, request, marks, None
+                )
+                if done.__class__ is bridge.Suspended:
+                    done = await done
+                if done.__class__ is tuple:
+                    body, content_type = done
+                    headers = [
+                        _CONTENT_TYPES.get(content_type)
+                        or (b"content-type", content_type.encode()),
+                        (b"content-length", b"%d" % len(body)),
+                    ]
+                    await send({"type": "http.response.start", "status": 200, "headers": headers})
+                    await send({"type": "http.response.body", "body": body})
+                    return
+            except OSError as error:
+                if not Exchange(request._inbox, send).explains(error):
+                    raise
+                return
+            inbox = request._inbox
+            if inbox.reader is None:
+                inbox.reader = ref(request)
+            del request, marks
+            await Exchange(inbox, send).finish(app, done)
             return
     await _serve(program, scope, Inbox(receive, scope), send)
 
