@@ -36,6 +36,9 @@ def reasons_for_asgi(app: Erlen) -> list[str]:
         )
         if names
     ]
+    # Middleware around `wsgi_app` that upgrades to WebSockets; over WSGI it could only poll.
+    if "socketio" in app.extensions:
+        reasons.append("Socket.IO")
     if "asgi_app" in vars(app):
         reasons.append("ASGI middleware")
     return reasons

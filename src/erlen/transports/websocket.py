@@ -12,7 +12,6 @@ import io
 import sys
 import typing as t
 from contextvars import copy_context
-from functools import partial
 
 from werkzeug.exceptions import Forbidden, HTTPException, InternalServerError, ServiceUnavailable
 
@@ -35,6 +34,8 @@ from ..websockets.errors import is_disconnection
 from ..websockets.origin import is_allowed
 from ..websockets.socket import _CONNECTING, _OPEN
 from ..wrappers.scope import environ_of
+from . import wsgi_socket
+from .wsgi_socket import is_meant_for_wsgi
 
 if t.TYPE_CHECKING:
     from ..engine.plan import Program
@@ -52,6 +53,9 @@ async def websocket_app(app: t.Any, scope: Scope, receive: Receive, send: Send) 
     socket: Websocket = app.websocket_class(app, request, scope, receive, send)
     ctx = WebsocketContext(app, socket)
     plan = _match(program, ctx)
+    if is_meant_for_wsgi(program, ctx._found):
+        await wsgi_socket.serve(app, scope, receive, send)
+        return
     if not plan.native:
         found = ctx._found
         ctx = PlainContext(app, socket)
@@ -112,22 +116,14 @@ def _match(program: Program, ctx: WebsocketContext) -> SocketPlan:
 
 async def _run_on_thread(life: _Life) -> None:
     threads: SocketThreads = life.program.app.websocket_threads
-    if threads.taken >= threads.limit:  # to wait for another connection's end may take for ever
+    call = threads.start(copy_context().run, life.run)
+    if call is None:
         life.answer_at_once(ServiceUnavailable())
         return
-    threads.taken += 1
-    call = threads.submit(copy_context().run, life.run)
-    call.add_done_callback(partial(_give_back, threads))
     # A call that runs cannot be cancelled. Where this task is, the view hears that its socket is
     # closed, and ends by itself.
     await asyncio.wait([call])
     call.result()
-
-
-def _give_back(threads: SocketThreads, call: asyncio.Future[None]) -> None:
-    threads.taken -= 1
-    if not call.cancelled():
-        call.exception()  # asked for, though perhaps nobody waits any more
 
 
 class _Life:
