@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import tempfile
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -183,6 +185,18 @@ class ModelServer(Server):
             found += children.get(pid, [])
         return found
 
+    def rest(self) -> None:
+        """Stop its processes, some of which would look for work, until :meth:`go_on`."""
+        self._send_all(signal.SIGSTOP)
+
+    def go_on(self) -> None:
+        self._send_all(signal.SIGCONT)
+
+    def _send_all(self, number: int) -> None:
+        for pid in self.family():
+            with suppress(ProcessLookupError):
+                os.kill(pid, number)
+
     def _wait(self, seconds: float = 90.0) -> None:
         super()._wait(seconds)
 
@@ -191,5 +205,6 @@ class ModelServer(Server):
         return self
 
     def __exit__(self, *error: Any) -> None:
+        self.go_on()
         super().__exit__(*error)
         self.directory.cleanup()

@@ -65,6 +65,16 @@ def check(servers: dict[str, ModelServer], items: list[Any], model: str) -> None
                 raise SystemExit(f"{model}: {name} answers {answer!r}, {first} {expected!r}")
 
 
+@contextmanager
+def awake(server: ModelServer) -> Iterator[ModelServer]:
+    """A server that rests but for this block."""
+    server.go_on()
+    try:
+        yield server
+    finally:
+        server.rest()
+
+
 def tell(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
@@ -91,13 +101,16 @@ def _throughput(bench: Bench, model: str) -> Found:
         for server in servers.values():
             loads.wait_until_ready(server, items[0])
         check(servers, items, model)
+        for server in servers.values():
+            server.rest()
         closed: Found = {}
         for number in range(options.rounds):
             for name in list(servers)[:: -1 if number % 2 else 1]:
                 first = options.warm if number == 0 else 0.3
-                once = loads.run(
-                    servers[name], items, connections=CLIENTS, warm=first, seconds=seconds
-                )
+                with awake(servers[name]) as server:
+                    once = loads.run(
+                        server, items, connections=CLIENTS, warm=first, seconds=seconds
+                    )
                 closed.setdefault(name, []).append(once)
                 tell(f"{model}: {name}, {once['per_second']:.0f}/s")
         batches = _batches(servers)  # before there are other loads
@@ -117,9 +130,8 @@ def _pairs(servers: dict[str, ModelServer], items: list[Any]) -> Found:
             continue
         for number in range(PAIRS):
             for which in (name, plain) if number % 2 else (plain, name):
-                once = loads.run(
-                    servers[which], items, connections=1, warm=0.15, seconds=PAIR_SECONDS
-                )
+                with awake(servers[which]) as server:
+                    once = loads.run(server, items, connections=1, warm=0.15, seconds=PAIR_SECONDS)
                 found.setdefault(name, {}).setdefault(which, []).append(once)
     return found
 
@@ -135,9 +147,10 @@ def _arrivals(
         capacity = median(once["per_second"] for once in closed[name])
         found[name] = {}
         for share in SHARES:
-            found[name][str(share)] = loads.run(
-                servers[name], items, rate=share * capacity, warm=0.5, seconds=options.seconds
-            )
+            rate = share * capacity
+            with awake(servers[name]) as server:
+                once = loads.run(server, items, rate=rate, warm=0.5, seconds=options.seconds)
+            found[name][str(share)] = once
     return found
 
 
@@ -145,7 +158,8 @@ def _batches(servers: dict[str, ModelServer]) -> Found:
     """What the batchers say of themselves: mean size, and the model's seconds for an item."""
     found = {}
     for name in set(PLAIN) & set(servers):
-        stats = loads.get(servers[name], "/stats")
+        with awake(servers[name]) as server:
+            stats = loads.get(server, "/stats")
         items = sum(int(size) * count for size, count in stats["sizes"].items())
         batches = sum(stats["sizes"].values())
         found[name] = {
