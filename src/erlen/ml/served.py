@@ -22,7 +22,7 @@ from .life import READY, Model, beside, call
 from .predictor import BadItem
 from .problems import bad_item, failed, problem_of
 from .reading import Reading
-from .streaming import MOST_STREAMS, Places, in_turn, opened, stream
+from .streaming import MOST_STREAMS, Places, in_turn, stream
 
 if t.TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -111,8 +111,8 @@ class Served:
     def pieces(self, values: Mapping[str, t.Any]) -> Iterator[t.Any]:
         """The same of a predictor that yields, item by item; an async one is waited for."""
         job = self._asked(values)
-        source = self._guarded(job.location, opened, self.definition, self.streams, job.item)
-        return in_turn(source, self._told(job.location))
+        given = self.definition, self.streams, job.item, self._told(job.location)
+        return t.cast("Iterator[t.Any]", self._guarded(job.location, in_turn, *given))
 
     def _asked(self, values: Mapping[str, t.Any]) -> Job:
         self._wait_until_loaded()

@@ -11,7 +11,8 @@ import threading
 import typing as t
 
 from ..api.formats import JSON
-from ..engine.bridge import await_
+from ..engine.bridge import await_, is_in_greenlet
+from ..engine.streams import END, Pump, iterate
 from ..globals import current_app, request
 from ..streaming import Event, EventStream, ndjson
 from .answers import as_data, as_json
@@ -57,17 +58,16 @@ class Places:
 
 
 class _Source:
-    """The items of one stream, encoded, as JSON has them; its place is given back once."""
+    """The items of one stream, encoded, as JSON has them; its place is given back at its end."""
 
     def __init__(self, definition: Definition, places: Places, item: t.Any) -> None:
-        self.definition = definition
+        self.encode = definition.encode
         #: Makes of an error what is yielded in the place of an item; without it errors are raised.
         self.tell: Callable[[Exception], t.Any] | None = None
-        self._places: Places | None = None
-        places.take()
-        self._places = places
         self._ahead: list[t.Any] = []
         self._is_over = False
+        places.take()
+        self._places: Places | None = places
         try:
             self._items = definition.begin(item)
         except BaseException:
@@ -75,19 +75,24 @@ class _Source:
             raise
 
     def _release(self) -> None:
+        self._is_over = True
         places, self._places = self._places, None
         if places is not None:
             places.give_back()
 
-    def _failed(self, error: Exception) -> t.Any:
-        self._is_over = True
+    def _told(self, error: Exception) -> t.Any:
         if self.tell is None:
             raise error
         return self.tell(error)
 
 
 class Items(_Source):
-    """Those of a plain iterator."""
+    """Those of an iterator for plain code, which waits for those of an async one."""
+
+    def __init__(self, definition: Definition, places: Places, item: t.Any) -> None:
+        super().__init__(definition, places, item)
+        if definition.is_async_stream:
+            self._items = iterate(self._items)
 
     def __iter__(self) -> Items:
         return self
@@ -97,12 +102,11 @@ class Items(_Source):
         try:
             self._ahead.append(self._step())
         except StopIteration:
-            self._is_over = True
+            self.close()
 
     def _step(self) -> t.Any:
         item = next(self._items)
-        encode = self.definition.encode
-        return as_data(item if encode is None else call(encode, item))
+        return as_data(item if self.encode is None else call(self.encode, item))
 
     def __next__(self) -> t.Any:
         if self._ahead:
@@ -115,10 +119,10 @@ class Items(_Source):
             self.close()
             raise
         except Exception as error:
-            return self._failed(error)
+            self.close()
+            return self._told(error)
 
     def close(self) -> None:
-        self._is_over = True
         try:
             close = getattr(self._items, "close", None)
             if close is not None:
@@ -128,23 +132,30 @@ class Items(_Source):
 
 
 class AsyncItems(_Source):
-    """Those of an async iterator."""
+    """Those of an async iterator, on the loop of the request, each step in one task."""
+
+    _pump: Pump | None = None
 
     def __aiter__(self) -> AsyncItems:
         return self
 
-    async def alook(self) -> None:
+    async def look(self) -> None:
+        """Have the first item made. Raises its error."""
+        from asyncio import get_running_loop
+
+        self._pump = Pump(self._items, get_running_loop())
         try:
             self._ahead.append(await self._step())
         except StopAsyncIteration:
-            self._is_over = True
+            await self.aclose()
 
     async def _step(self) -> t.Any:
-        item = await self._items.__anext__()
-        encode = self.definition.encode
-        if encode is not None:
-            item = encode.function(item)
-            if encode.is_coroutine:
+        item = await t.cast("Pump", self._pump).ask()
+        if item is END:
+            raise StopAsyncIteration
+        if self.encode is not None:
+            item = self.encode.function(item)
+            if self.encode.is_coroutine:
                 item = await item
         return as_data(item)
 
@@ -159,57 +170,45 @@ class AsyncItems(_Source):
             await self.aclose()
             raise
         except Exception as error:
-            return self._failed(error)
+            await self.aclose()
+            return self._told(error)
 
     async def aclose(self) -> None:
-        self._is_over = True
         try:
-            close = getattr(self._items, "aclose", None)
-            if close is not None:
-                await close()
+            if self._pump is not None:
+                await self._pump.aclose()
         finally:
             self._release()
 
 
 def opened(definition: Definition, places: Places, item: t.Any) -> Items | AsyncItems:
     """A stream whose first item is there. Raises QueueFull, and the error of the first item."""
-    source: t.Any = None
-    if definition.is_async_stream:
-        source = AsyncItems(definition, places, item)
+    if definition.is_async_stream and is_in_greenlet():
+        awaited = AsyncItems(definition, places, item)
         try:
-            await_(source.alook())
+            await_(awaited.look())
         except BaseException:
-            await_(source.aclose())
+            await_(awaited.aclose())
             raise
-        return t.cast("AsyncItems", source)
+        return awaited
     source = Items(definition, places, item)
     try:
         beside(source.look)
     except BaseException:
         source.close()
         raise
-    return t.cast("Items", source)
+    return source
 
 
-def in_turn(source: Items | AsyncItems, tell: Tell) -> Iterator[t.Any]:
-    """The items for plain code, which waits for those of an async iterator. Raises problems."""
+def in_turn(definition: Definition, places: Places, item: t.Any, tell: Tell) -> Iterator[t.Any]:
+    """The items for plain code. Raises problems."""
 
     def fail(error: Exception) -> t.NoReturn:
         raise tell(error) from error
 
+    source = Items(definition, places, item)
     source.tell = fail
-    return source if isinstance(source, Items) else _waited_for(source)
-
-
-def _waited_for(source: AsyncItems) -> Iterator[t.Any]:
-    try:
-        while True:
-            try:
-                yield await_(source.__anext__())
-            except StopAsyncIteration:
-                return
-    finally:
-        await_(source.aclose())
+    return source
 
 
 def _all_of(source: Items | AsyncItems) -> list[t.Any]:
