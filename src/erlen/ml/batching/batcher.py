@@ -37,6 +37,8 @@ if t.TYPE_CHECKING:
 T = t.TypeVar("T")
 R = t.TypeVar("R")
 
+#: Seconds that a thread sleeps to let others go first: the system makes some 50 microseconds of it.
+GIVING_WAY = 1e-6
 #: Seconds that a batch may take at most to be run on the event loop itself.
 INLINE_SECONDS = 0.002
 #: Seconds that one must not take there; after such a run, none is tried for a while.
@@ -262,13 +264,14 @@ class Batcher(t.Generic[T, R]):
     def _lead(self, leader: Item, signal: Signal) -> Item | None:
         """Collect and compute the leader's batch on this thread; the next leader."""
         try:
-            # Others who are about to give an item come first: without this, threads that share
-            # the interpreter's lock would each find nothing running, and compute alone.
-            time.sleep(0)
+            line = self._line
             with self._lock:
-                if self._line.leader is not leader:
-                    return None
-                left = self._line.window(self._clock())
+                left = 0.0 if (yields := line.gives_way()) else line.window(self._clock())
+            while yields:
+                time.sleep(GIVING_WAY)
+                with self._lock:
+                    yields = line.gave_way(self._clock())
+                    left = 0.0 if yields else line.window(self._clock())
             if left:
                 signal.wait(timeout=left)
             batch = self._take(leader)

@@ -7,8 +7,10 @@ for padding makes large batches dearer than a fixed and a proportional part woul
 
 from __future__ import annotations
 
-#: Share of a new measurement once there are some.
-WEIGHT = 0.125
+from collections import deque
+
+#: Of so many last batches of a class the median counts: one that was held up says nothing.
+KEPT = 11
 #: A size is good enough if an item costs at most so much more than at the best size.
 TOLERANCE = 1.03
 #: After so many batches of the same limit, a neighbouring one is tried.
@@ -20,26 +22,23 @@ FORGET_LIMIT_AFTER = 1024
 class SizeClass:
     """Measurements of alike sizes."""
 
-    __slots__ = ("count", "fastest", "seconds", "size")
+    __slots__ = ("_last", "fastest", "seconds", "size")
 
     def __init__(self) -> None:
-        self.count = 0
-        #: Mean size of these batches, and the seconds that one takes.
+        #: Mean size of these batches, 0 without any.
         self.size = 0.0
+        #: Seconds that one takes, as a rule and at least.
         self.seconds = 0.0
-        #: The least of the last ones, about.
         self.fastest = 0.0
+        self._last: deque[float] = deque(maxlen=KEPT)
 
     def note(self, size: int, seconds: float) -> None:
-        self.count += 1
-        if self.count == 1:
-            self.size, self.seconds, self.fastest = size, seconds, seconds
-            return
-        # The first calls are often slow: a much shorter time counts as half of the truth.
-        weight = max(WEIGHT, 1 / self.count, 0.5 if seconds < self.seconds / 2 else 0.0)
-        self.size += (size - self.size) * weight
-        self.seconds += (seconds - self.seconds) * weight
-        self.fastest = min(seconds, self.fastest * 1.02)
+        last = self._last
+        last.append(seconds)
+        self.size += (size - self.size) / len(last)
+        in_order = sorted(last)
+        self.seconds = in_order[len(in_order) // 2 if len(in_order) > 2 else 0]
+        self.fastest = in_order[0]
 
 
 class Estimate:
@@ -52,8 +51,6 @@ class Estimate:
         self.max_size = max_size
         self.classes = [SizeClass() for _ in range((max_size - 1).bit_length() + 1)]
         self.batches = 0
-        #: Seconds that a run has taken lately at most, about.
-        self.slowest = 0.0
         #: Items that fit into memory, after a batch did not.
         self.limit = max_size
         self._best = 1
@@ -63,7 +60,6 @@ class Estimate:
         index = min((size - 1).bit_length(), len(self.classes) - 1)
         self.classes[index].note(size, seconds)
         self.batches += 1
-        self.slowest = max(seconds, self.slowest * 0.98)
         self._best = self._find_best()
         if self.limit < self.max_size and self.batches % FORGET_LIMIT_AFTER == 0:
             self.limit *= 2
@@ -80,7 +76,7 @@ class Estimate:
         """Seconds that a batch of this size will take; 0 while nothing is known."""
         below: SizeClass | None = None
         for known in self.classes:
-            if not known.count:
+            if not known.size:
                 continue
             if known.size >= size:
                 if below is None or known.size == below.size:
@@ -93,7 +89,7 @@ class Estimate:
     def fastest(self, size: int) -> float:
         """Seconds that a batch of this size takes where nothing disturbs it."""
         known = self.classes[min((size - 1).bit_length(), len(self.classes) - 1)]
-        return known.fastest if known.count else self.seconds(size)
+        return known.fastest if known.size else self.seconds(size)
 
     def best_size(self) -> int:
         """Items that a batch should have at most, if there are as many.
@@ -108,9 +104,9 @@ class Estimate:
         return best
 
     def _find_best(self) -> int:
-        costs = [k.seconds / k.size if k.count else None for k in self.classes]
+        costs = [k.seconds / k.size if k.size else None for k in self.classes]
         least = min(cost for cost in costs if cost is not None)
         index = next(i for i, c in enumerate(costs) if c is not None and c <= least * TOLERANCE)
-        if not any(known.count for known in self.classes[index + 1 :]):
+        if not any(known.size for known in self.classes[index + 1 :]):
             index += 1
         return min(1 << index, self.max_size)

@@ -30,6 +30,35 @@ HEADROOM = 0.75
 LOOK_AHEAD = 4
 
 
+class Courtesy:
+    """Whether it pays to let other threads go first before a batch is collected.
+
+    Threads share the interpreter's lock: while one computes, others that are about to give an item
+    may wait for that lock instead of standing in the queue, and each would find nothing running
+    and compute alone. To give way costs some 50 microseconds, so it is done where it has brought
+    items lately, and tried now and then where it has not.
+    """
+
+    #: Of that many occasions, one is used to try.
+    TRY_EVERY = 16
+    #: Share of the occasions that have to bring something.
+    WORTH = 0.2
+
+    def __init__(self) -> None:
+        self.gain = 0.0
+        self._skipped = self.TRY_EVERY // 2
+
+    def is_due(self) -> bool:
+        if self.gain > self.WORTH:
+            return True
+        self._skipped += 1
+        return self._skipped % self.TRY_EVERY == 0
+
+    def note(self, gained: int) -> None:
+        """Giving way has brought so many items."""
+        self.gain += ((gained > 0) - self.gain) * 0.25
+
+
 class Line:
     """Items that wait, and how many are being computed.
 
@@ -54,6 +83,8 @@ class Line:
         self.last_end = -inf
         self.last_in_flight = 1
         self._was_busy = False
+        self.courtesy = Courtesy()
+        self._seen = 0
         #: Seconds an item takes while there is enough to do; 0 while unknown.
         self.pace = 0.0
 
@@ -109,6 +140,28 @@ class Line:
 
     # Batches
 
+    def gives_way(self) -> bool:
+        """Whether the leader lets other threads go first, before it looks at the window."""
+        self._seen = count = len(self.waiting)
+        return (count < self._wanted() or count == 1) and self.courtesy.is_due()
+
+    def gave_way(self, now: float) -> bool:
+        """The leader has let others go first; whether it does so again.
+
+        It does as long as that brings items, but no longer than since the last batch ended a batch
+        would have taken.
+        """
+        count, before = len(self.waiting), self._seen
+        self._seen = count
+        self.courtesy.note(count - before)
+        if count <= before or count >= self.estimate.best_size():
+            return False
+        return now < self.last_end + self.estimate.seconds(count)
+
+    def _wanted(self) -> int:
+        """Items that a batch is worth waiting for."""
+        return min(-(-self.last_in_flight // self.workers), self.estimate.best_size())
+
     def window(self, now: float) -> float:
         """Seconds for which the leader should wait for more items, at most; 0 for none.
 
@@ -117,7 +170,7 @@ class Line:
         does so soon. Nothing when nobody has asked for a while.
         """
         count = len(self.waiting)
-        wanted = min(-(-self.last_in_flight // self.workers), self.estimate.best_size())
+        wanted = self._wanted()
         if count >= wanted:
             return 0.0
         left = self.last_end + self.estimate.seconds(count) / 2 - now

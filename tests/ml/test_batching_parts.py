@@ -1,0 +1,269 @@
+"""Which items are to blame, how long a batch takes, and how items are put together."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from erlen.errors import SetupError
+from erlen.ml.batching import Stats, bucket, pad
+from erlen.ml.batching.collate import collate_for
+from erlen.ml.batching.estimate import Estimate
+from erlen.ml.batching.halving import sift
+from erlen.ml.batching.stats import BOUNDS, Tally
+
+numpy = pytest.importorskip("numpy")
+
+
+# Culprits
+
+
+def try_all(items: list[int], culprits: set[int]) -> tuple[set[int], set[int], int]:
+    """What has succeeded, what has failed alone, and after how many tries."""
+    succeeded: set[int] = set()
+    blamed: set[int] = set()
+    tries = 0
+    trials = sift(items)
+    group = next(trials)
+    while True:
+        tries += 1
+        failed = not culprits.isdisjoint(group)
+        if not failed:
+            assert succeeded.isdisjoint(group)
+            succeeded |= set(group)
+        elif len(group) == 1:
+            blamed |= set(group)
+        try:
+            group = trials.send(failed)
+        except StopIteration:
+            return succeeded, blamed, tries
+
+
+@given(st.integers(1, 70), st.data())
+def test_only_culprits_fail_and_all_others_succeed_once(count: int, data: st.DataObject) -> None:
+    items = list(range(count))
+    culprits = data.draw(st.sets(st.sampled_from(items)))
+    succeeded, blamed, tries = try_all(items, culprits)
+    assert blamed == culprits
+    assert succeeded == set(items) - culprits
+    assert tries <= 2 * count + math.ceil(math.log2(count)) + 1
+
+
+@given(st.integers(1, 128), st.data())
+def test_one_culprit_costs_a_search_by_halves(count: int, data: st.DataObject) -> None:
+    culprit = data.draw(st.integers(0, count - 1))
+    _, _, tries = try_all(list(range(count)), {culprit})
+    assert tries <= math.ceil(math.log2(count)) + 3
+
+
+# Estimates
+
+
+@given(
+    st.floats(1e-6, 1.0), st.floats(0.0, 0.1), st.lists(st.integers(1, 32), min_size=1, max_size=80)
+)
+def test_estimates_are_near_what_was_measured(fixed: float, each: float, sizes: list[int]) -> None:
+    estimate = Estimate(32)
+    for size in sizes:
+        estimate.note(size, fixed + each * size)
+    low, high = fixed + each * min(sizes), fixed + each * max(sizes)
+    for size in range(min(sizes), max(sizes) + 1):
+        # Alike sizes are kept together, up to twice as large as others of their class.
+        assert low * 0.999 <= estimate.seconds(size) <= high * 2.001
+
+
+def test_nothing_is_expected_before_anything_was_measured() -> None:
+    estimate = Estimate(32)
+    assert (estimate.seconds(5), estimate.best_size(), estimate.is_known) == (0.0, 1, False)
+
+
+def test_larger_batches_are_tried_step_by_step_while_they_pay() -> None:
+    estimate = Estimate(32)
+    best = []
+    for _ in range(8):
+        best.append(size := estimate.best_size())
+        estimate.note(size, 0.01)
+    assert best == [1, 2, 4, 8, 16, 32, 32, 32]
+
+
+@pytest.mark.parametrize(
+    ("fixed", "each", "best"),
+    [(0.0035, 0.0, 32), (0.0, 0.01, 1), (0.001, 0.01, 4)],
+    ids=["overhead only", "arithmetic only", "a tenth of overhead"],
+)
+def test_the_least_size_that_costs_little_more_than_the_best_is_chosen(
+    fixed: float, each: float, best: int
+) -> None:
+    estimate = Estimate(32)
+    for size in (1, 2, 4, 8, 16, 32):
+        estimate.note(size, fixed + each * size)
+    assert estimate.best_size() == best
+
+
+def test_a_first_call_that_took_long_is_forgotten_soon() -> None:
+    estimate = Estimate(32)
+    estimate.note(1, 5.0)
+    for _ in range(2):
+        estimate.note(1, 0.01)
+    assert estimate.seconds(1) == 0.01
+
+
+def test_a_run_that_was_held_up_says_nothing() -> None:
+    estimate = Estimate(1)
+    for seconds in (0.01, 0.01, 0.5, 0.01, 0.01, 0.4):
+        estimate.note(1, seconds)
+    assert (estimate.seconds(1), estimate.fastest(1)) == (0.01, 0.01)
+
+
+def test_a_neighbouring_size_is_tried_at_times() -> None:
+    estimate = Estimate(32)
+    for size in (1, 2, 4, 8, 16, 32):
+        estimate.note(size, 0.001 * size)
+    sizes = []
+    for _ in range(200):
+        sizes.append(size := estimate.best_size())
+        estimate.note(size, 0.001 * size)
+    assert sorted(set(sizes)) == [1, 2]
+    assert sizes.count(2) == 2
+
+
+def test_batches_that_did_not_fit_into_memory_are_halved_for_a_while() -> None:
+    estimate = Estimate(32)
+    for size in (1, 2, 4, 8, 16, 32):
+        estimate.note(size, 0.01)
+    estimate.note_too_large(32)
+    estimate.note_too_large(16)
+    assert estimate.best_size() == 8
+    for _ in range(1024):
+        estimate.note(8, 0.01)
+    assert estimate.limit == 16
+
+
+# Putting together
+
+
+def test_a_list_is_the_default() -> None:
+    collate = collate_for(None)
+    assert collate.prepare("text") == (None, "text")
+    assert collate.join(["a", "b"]) == (["a", "b"],)
+
+
+def test_arrays_are_stacked() -> None:
+    collate = collate_for("stack")
+    key, first = collate.prepare([1.0, 2.0])
+    other_key, second = collate.prepare(numpy.array([3.0, 4.0]))
+    assert key == other_key
+    (batch,) = collate.join([first, second])
+    assert batch.tolist() == [[1.0, 2.0], [3.0, 4.0]]
+
+
+@pytest.mark.parametrize(
+    "other", [[1.0, 2.0, 3.0], [[1.0], [2.0]], [1, 2]], ids=["longer", "deeper", "integers"]
+)
+def test_arrays_of_another_shape_or_type_have_another_key(other: object) -> None:
+    collate = collate_for("stack")
+    assert collate.prepare([1.0, 2.0])[0] != collate.prepare(other)[0]
+
+
+@pytest.mark.parametrize("item", [[[1], [1, 2]], {"a": 1}, None], ids=["ragged", "dict", "none"])
+@pytest.mark.parametrize("collate", ["stack", "pad"])
+def test_what_is_no_array_fails_when_it_is_given(item: object, collate: str) -> None:
+    with pytest.raises(ValueError):
+        collate_for(collate).prepare(item)
+
+
+def test_tensors_stay_tensors() -> None:
+    torch = pytest.importorskip("torch")
+    collate = collate_for("stack")
+    key, first = collate.prepare(torch.tensor([1.0, 2.0]))
+    assert key != collate.prepare(numpy.array([1.0, 2.0], dtype="float32"))[0]
+    (batch,) = collate.join([first, torch.tensor([3.0, 4.0])])
+    assert isinstance(batch, torch.Tensor)
+    assert batch.tolist() == [[1.0, 2.0], [3.0, 4.0]]
+
+
+def test_ragged_items_are_padded_to_the_longest() -> None:
+    collate = collate_for(pad(-1, lengths=True, multiple_of=4))
+    items = [[1, 2, 3], [4], [5, 6, 7, 8, 9]]
+    padded, lengths = collate.join([collate.prepare(item)[1] for item in items])
+    assert padded.tolist() == [
+        [1, 2, 3, -1, -1, -1, -1, -1],
+        [4, -1, -1, -1, -1, -1, -1, -1],
+        [5, 6, 7, 8, 9, -1, -1, -1],
+    ]
+    assert lengths.tolist() == [3, 1, 5]
+
+
+def test_ragged_tensors_are_padded_with_tensors() -> None:
+    torch = pytest.importorskip("torch")
+    collate = collate_for(pad(lengths=True))
+    items = [torch.tensor([[1.0, 2.0]]), torch.tensor([[3.0, 4.0], [5.0, 6.0]])]
+    padded, lengths = collate.join([collate.prepare(item)[1] for item in items])
+    assert padded.tolist() == [[[1.0, 2.0], [0.0, 0.0]], [[3.0, 4.0], [5.0, 6.0]]]
+    assert (lengths.tolist(), padded.dtype) == ([1, 2], torch.float32)
+
+
+def test_a_number_cannot_be_padded() -> None:
+    with pytest.raises(ValueError, match="sequence"):
+        pad().prepare(3)
+
+
+@pytest.mark.parametrize(
+    ("collate", "classes"),
+    [
+        (bucket(len), [["", "a"], ["ab"], ["abc", "abcd"], ["abcde"]]),
+        (bucket(len, 2, 4), [["", "a", "ab"], ["abc", "abcd"], ["abcde"]]),
+    ],
+    ids=["powers of two", "bounds"],
+)
+def test_buckets_keep_sizes_apart(collate: object, classes: list[list[str]]) -> None:
+    found: dict[object, list[str]] = {}
+    for text in ("", "a", "ab", "abc", "abcd", "abcde"):
+        key, value = collate_for(collate).prepare(text)  # type: ignore[arg-type]
+        found.setdefault(key, []).append(value)
+    assert list(found.values()) == classes
+
+
+def test_buckets_pad_what_they_hold() -> None:
+    collate = collate_for(bucket(len, then=pad(lengths=True)))
+    prepared = [collate.prepare(item) for item in ([1, 2, 3], [1, 2, 3, 4], [1])]
+    assert prepared[0][0] == prepared[1][0] != prepared[2][0]
+    padded, lengths = collate.join([prepared[0][1], prepared[1][1]])
+    assert (padded.shape, lengths.tolist()) == ((2, 4), [3, 4])
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: collate_for("stacked"),
+        lambda: collate_for(3),  # type: ignore[arg-type]
+        lambda: bucket(3),  # type: ignore[arg-type]
+        lambda: bucket(len, 4, 2),
+        lambda: pad(multiple_of=0),
+    ],
+    ids=["name", "number", "no function", "descending", "multiple"],
+)
+def test_wrong_ways_to_collate_are_refused(make: object) -> None:
+    with pytest.raises(SetupError):
+        make()  # type: ignore[operator]
+
+
+# Numbers
+
+
+def test_percentiles_are_read_from_the_histogram() -> None:
+    tally = Tally()
+    tally.note_answers([0.0006] * 90 + [0.07] * 10)
+    stats = tally.snapshot("name", queued=0, computing=0, best_size=1)
+    assert 0.0005 < stats.latency(0.5) <= 0.001
+    assert 0.05 < stats.latency(0.99) <= 0.1
+    assert sum(stats.latency_counts) == stats.answered == 100
+    assert len(stats.latency_counts) == len(BOUNDS) + 1
+
+
+def test_means_and_percentiles_of_nothing_are_zero() -> None:
+    stats = Stats("name")
+    assert (stats.mean_size, stats.latency(0.5)) == (0.0, 0.0)
