@@ -106,6 +106,18 @@ def test_a_blueprint_has_predictors(app: Erlen, client: FlaskClient) -> None:
     assert (served.endpoint, served.rule) == ("models.doubled", "/models/double")
 
 
+@pytest.mark.parametrize(
+    ("page", "path"), [(True, "/models/double/try"), ("/own", "/models/own")], ids=["below", "own"]
+)
+def test_the_page_of_a_blueprint_is_below_it(
+    app: Erlen, client: FlaskClient, page: t.Any, path: str
+) -> None:
+    blueprint = Blueprint("models", __name__, url_prefix="/models")
+    blueprint.predictor("/double", doubled, page=page)
+    app.register_blueprint(blueprint)
+    assert client.get(path).mimetype == "text/html"
+
+
 def test_coroutines_are_awaited(app: Erlen, client: FlaskClient) -> None:
     class Async:
         async def load(self) -> None:

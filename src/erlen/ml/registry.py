@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import typing as t
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib import import_module
 
 from pydantic import PydanticUserError, TypeAdapter
@@ -154,6 +154,10 @@ def _attach_below(
     """Attach the predictor of a blueprint when that is registered."""
     name = ".".join(part for part in (state.name_prefix, state.name, endpoint) if part)
     prefix = (state.url_prefix or "").rstrip("/")
+    if isinstance(page, str):
+        page = prefix + page
+    elif hasattr(page, "path"):
+        page = replace(page, path=prefix + page.path)
     _attach(state.app, served, name, prefix + rule, page, load)
 
 
