@@ -11,18 +11,16 @@ from .halving import sift
 from .items import DONE, GONE, Item, deliver
 
 if t.TYPE_CHECKING:
-    import asyncio
     from collections.abc import Generator
 
-    from .batcher import Batcher
+    from .leading import Leading
 
 
 def steps(
-    batcher: Batcher[t.Any, t.Any],
+    batcher: Leading,
     batch: list[Item],
     following: list[Item],
-    own: Item | None,
-    here: asyncio.AbstractEventLoop | None,
+    own: Item | None = None,
 ) -> Generator[tuple[t.Any, ...], t.Any, None]:
     """Yield arguments for the function, to be sent its results or thrown its error.
 
@@ -30,7 +28,6 @@ def steps(
 
     :param following: gets the item of the next leader
     :param own: the item of the thread that computes, to which what interrupts it is raised
-    :param here: the loop that this runs on, if any
     """
     group = batch
     trials: Generator[list[Item], bool, None] | None = None
@@ -59,7 +56,7 @@ def steps(
             if leader is not None:
                 following.append(leader)
             if is_settled:
-                deliver(group, here)
+                deliver(group)
                 batcher._tell(group, error, now - begun, now)
             del error
             if has_ended:
@@ -89,7 +86,7 @@ def _still_wanted(trials: Generator[list[Item], bool, None], group: list[Item]) 
     return wanted
 
 
-def checked(results: t.Any, count: int, batcher: Batcher[t.Any, t.Any]) -> t.Any:
+def checked(results: t.Any, count: int, batcher: Leading) -> t.Any:
     """The results, if they are as many as the items. Raises BadResults."""
     name = batcher.name
     if isinstance(results, (tuple, dict, str, bytes, set, frozenset)) or not hasattr(

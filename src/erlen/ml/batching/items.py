@@ -98,11 +98,8 @@ def as_settable(error: BaseException) -> BaseException:
     return other
 
 
-def deliver(items: list[Item], here: asyncio.AbstractEventLoop | None = None) -> None:
-    """Wake those who wait for items that have an outcome: each thread, and each loop once.
-
-    :param here: the loop that this is called on, if any
-    """
+def deliver(items: list[Item]) -> None:
+    """Wake those who wait for items that have an outcome: each thread, and each loop once."""
     of_loops: dict[asyncio.AbstractEventLoop, list[Item]] | None = None
     for item in items:
         item.state = DONE
@@ -113,6 +110,9 @@ def deliver(items: list[Item], here: asyncio.AbstractEventLoop | None = None) ->
         else:
             of_loops.setdefault(item.loop, []).append(item)
     if of_loops is not None:
+        from asyncio import _get_running_loop
+
+        here = _get_running_loop()
         for loop, its in of_loops.items():
             if loop is here:
                 settle(its)

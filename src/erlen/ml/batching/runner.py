@@ -10,35 +10,35 @@ from .signal import Signal
 if t.TYPE_CHECKING:
     from collections.abc import Callable
 
-    from .items import Item
+    Work = Callable[[Signal], t.Any]
 
 #: Seconds for which a thread waits for work before it ends.
 IDLE_SECONDS = 30.0
 
 
 class Runners:
-    """Threads that lead batches on behalf of items; started when they are needed.
+    """Threads that are started when they are needed, and end when they have not been for a while.
 
-    :param lead: collects and computes a batch for an item, and returns the next leader's item if
-        it is a runner that has to lead it
     :param name: of the threads
     """
 
-    def __init__(self, lead: Callable[[Item, Signal], Item | None], name: str) -> None:
-        self.lead = lead
+    def __init__(self, name: str) -> None:
         self.name = name
         self._lock = threading.Lock()
         self._idle: list[_Runner] = []
 
-    def start(self, item: Item) -> None:
-        """Have a thread lead the batch of an item."""
+    def start(self, work: Work) -> None:
+        """Have a thread do some work; it is given a signal that it may wait for.
+
+        What the work returns, unless it is `None`, is further work for the same thread.
+        """
         with self._lock:
             runner = self._idle.pop() if self._idle else None
         if runner is not None:
-            runner.item = item
+            runner.work = work
             runner.signal.set()
         else:
-            _Runner(self, item).start()
+            _Runner(self, work).start()
 
     def _rest(self, runner: _Runner) -> None:
         with self._lock:
@@ -54,21 +54,20 @@ class Runners:
 
 
 class _Runner:
-    def __init__(self, runners: Runners, item: Item) -> None:
+    def __init__(self, runners: Runners, work: Work) -> None:
         self.runners = runners
-        self.item: Item | None = item
+        self.work: Work | None = work
         self.signal = Signal()
 
     def start(self) -> None:
-        threading.Thread(target=self._work, name=self.runners.name, daemon=True).start()
+        threading.Thread(target=self._run, name=self.runners.name, daemon=True).start()
 
-    def _work(self) -> None:
+    def _run(self) -> None:
         runners, signal = self.runners, self.signal
         while True:
-            item, self.item = self.item, None
-            while item is not None:
-                item.wake = signal
-                item = runners.lead(item, signal)
+            work, self.work = self.work, None
+            while work is not None:
+                work = work(signal)
             runners._rest(self)
             while not signal.wait(timeout=IDLE_SECONDS):
                 if runners._retire(self):

@@ -1,0 +1,331 @@
+"""Who computes the next batch, and where: on the caller's thread, its event loop, or a runner's.
+
+What decides is in `line`; here threads and loops are brought to do it.
+"""
+
+from __future__ import annotations
+
+import functools
+import threading
+import time
+import typing as t
+from contextvars import Context
+from math import inf
+
+from .computing import interrupted, is_out_of_memory, steps
+from .errors import QueueFull
+from .estimate import Estimate
+from .items import DONE, GONE, RUNNING, Item, call_on, deliver
+from .line import CALL, LEAD, Line
+from .runner import Runners
+from .signal import Signal
+from .stats import Observer, Tally
+
+if t.TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Callable, Generator
+
+    Computing = Generator[tuple[t.Any, ...], t.Any, None]
+
+    from ...errors import Place
+    from .collate import Collate
+
+#: Seconds that a thread sleeps to let others go first: the system makes some 50 microseconds of it.
+GIVING_WAY = 1e-6
+#: Seconds that a batch may take at most to be run on the event loop itself.
+INLINE_SECONDS = 0.002
+#: Seconds that one must not take there; after such a run, none is tried for a while.
+BLOCKING_SECONDS = 0.02
+#: Seconds for which none is tried, after the first such run.
+FIRST_BAN = 10.0
+
+
+class Leading:
+    """The part of a batcher that has its batches computed."""
+
+    function: Callable[..., t.Any]
+    name: str
+    place: Place | None
+    max_size: int
+    max_queue: int
+    workers: int
+    pure: bool
+    is_async: bool
+    collate: Collate
+    observer: Observer | None
+    _clock: Callable[[], float]
+
+    def _reset(self) -> None:
+        """Begin, or begin anew: what a forked process has inherited belongs to its parent."""
+        self._lock = threading.Lock()
+        self._estimate = Estimate(self.max_size)
+        self._line = Line(self._estimate, self.max_queue, self.workers)
+        self._tally = Tally()
+        self._runners = Runners(f"erlen-batch-{self.name}")
+        self._when_idle: list[Callable[[], object]] = []
+        self._banned_until = -inf
+        self._ban = FIRST_BAN
+
+    def _join(self, item: Item) -> str:
+        """Let an item wait; what its waiter has to do then. Raises what keeps it out."""
+        try:
+            with self._lock:
+                self._tally.requests += 1
+                try:
+                    role = self._line.join(item, item.since)
+                except QueueFull as refused:
+                    self._tally.dropped[refused.cause] += 1
+                    raise
+                if role is LEAD:
+                    self._place(item)
+                elif role is CALL:
+                    self._call_leader()
+        except QueueFull as refused:
+            self._tell_dropped(refused.cause)
+            raise
+        return role
+
+    # Who leads, and where
+
+    def _place(self, leader: Item) -> None:
+        """Decide where the leader's batch is computed; the lock is held."""
+        leader.leads_on_loop = leader.loop is not None and (self.is_async or self._is_quick())
+
+    def _is_quick(self) -> bool:
+        """Whether a batch is better computed on the loop than taken to a thread and back."""
+        estimate, line = self._estimate, self._line
+        if not estimate.is_known or self._clock() < self._banned_until:
+            return False
+        size = min(max(len(line.waiting), line.last_in_flight), estimate.best_size())
+        return estimate.fastest(size) <= INLINE_SECONDS
+
+    def _call_leader(self) -> None:
+        leader = self._line.leader
+        if leader is not None and leader.wake is not None:
+            leader.wake.set()
+
+    def _next(self) -> Item | None:
+        """Make the item that waits longest the leader, where one is missing; the lock is held."""
+        item = self._line.appoint()
+        if item is not None:
+            self._place(item)
+        return item
+
+    def _start(self, leader: Item | None) -> None:
+        """Have whoever is to lead begin."""
+        while leader is not None:
+            if leader.loop is None:
+                t.cast(Signal, leader.wake).set()
+            elif not leader.leads_on_loop:
+                self._runners.start(functools.partial(self._lead_elsewhere, leader))
+            elif not call_on(leader.loop, self._begin_on_loop, leader):
+                # Its loop is closed: nobody waits for it.
+                leader = self._withdraw(leader, "left")
+                continue
+            return
+
+    def _withdraw(self, item: Item, cause: str) -> Item | None:
+        """Give an item up that nobody waits for any more; the next leader if it was to lead."""
+        with self._lock:
+            if item.state is DONE:
+                return None
+            self._tally.dropped[cause] += 1
+            leader = self._next() if self._line.leave(item) else None
+        self._tell_dropped(cause)
+        self._tell_idle()
+        return leader
+
+    def _expire(self, item: Item) -> None:
+        """The deadline of an item that a coroutine waits for has passed."""
+        if item.state is DONE:
+            return
+        self._start(self._withdraw(item, "deadline"))
+        if item.future is not None and not item.future.done():
+            item.future.set_exception(item.too_late())
+
+    # Leading
+
+    def _lead(self, leader: Item, signal: Signal) -> Item | None:
+        """Collect and compute the leader's batch on this thread; the next leader."""
+        try:
+            line = self._line
+            with self._lock:
+                left = 0.0 if (yields := line.gives_way()) else line.window(self._clock())
+            while yields:
+                time.sleep(GIVING_WAY)
+                with self._lock:
+                    yields = line.gave_way(self._clock())
+                    left = 0.0 if yields else line.window(self._clock())
+            if left:
+                signal.wait(timeout=left)
+            batch = self._take(leader)
+            if left:
+                signal.wait(False)
+        except BaseException:
+            self._start(self._withdraw(leader, "left"))
+            raise
+        return self._compute(batch, leader) if batch else self._pass_on()
+
+    def _lead_elsewhere(self, leader: Item, signal: Signal) -> functools.partial[t.Any] | None:
+        """:meth:`_lead` on a runner's thread; what it has to do after that."""
+        leader.wake = signal
+        return self._further(self._lead(leader, signal))
+
+    def _further(self, leader: Item | None) -> functools.partial[t.Any] | None:
+        """What a runner's thread has to do next, if the next leader is one for it."""
+        if leader is None or leader.loop is None or leader.leads_on_loop:
+            self._start(leader)
+            return None
+        return functools.partial(self._lead_elsewhere, leader)
+
+    def _begin_on_loop(self, leader: Item) -> None:
+        """Compute the leader's batch on its event loop, on which this is called."""
+        if self._line.leader is not leader:
+            return
+        if self.is_async:
+            loop = t.cast("asyncio.AbstractEventLoop", leader.loop)
+            task = loop.create_task(self._lead_async(leader))
+            _tasks.add(task)
+            task.add_done_callback(_tasks.discard)
+            return
+        with self._lock:
+            left = self._line.window(self._clock())
+            is_quick = self._is_quick()
+        if left > 0:
+            # Shorter than the grain of the loop's timers: whatever has come in goes first.
+            t.cast("t.Any", leader.loop).call_soon(self._begin_on_loop, leader)
+            return
+        if not is_quick:  # others have come meanwhile
+            leader.leads_on_loop = False
+            self._start(leader)
+            return
+        batch = self._take(leader)
+        if not batch:
+            self._start(self._pass_on())
+            return
+        begun = time.perf_counter()
+        self._compute_on_loop(batch)
+        if time.perf_counter() - begun > BLOCKING_SECONDS:
+            self._banned_until = self._clock() + self._ban
+            self._ban *= 2
+
+    def _compute_on_loop(self, batch: list[Item]) -> None:
+        """Run the function once; where that fails, others try again, beside the loop."""
+        following: list[Item] = []
+        computing = steps(self, batch, following)
+        try:
+            args = next(computing)
+            try:
+                results = Context().run(self.function, *args)
+            except BaseException as error:
+                args = computing.throw(error)
+            else:
+                args = computing.send(results)
+        except StopIteration:
+            pass
+        else:
+            self._runners.start(functools.partial(self._finish, computing, args, following))
+            return
+        finally:
+            for item in following:
+                self._start(item)
+
+    def _finish(
+        self, computing: Computing, args: t.Any, following: list[Item], _: Signal
+    ) -> functools.partial[t.Any] | None:
+        """Go on with what was begun on a loop."""
+        return self._further(self._drive(computing, following, args))
+
+    async def _lead_async(self, leader: Item) -> None:
+        """Collect and await one batch of an async function."""
+        from asyncio import get_running_loop
+
+        loop = get_running_loop()
+        try:
+            with self._lock:
+                if self._line.leader is not leader:
+                    return
+                left = self._line.window(self._clock())
+            if left:
+                leader.wake = signal = _LoopSignal(loop, left)
+                await signal.future
+            batch = self._take(leader)
+        except BaseException:
+            self._start(self._withdraw(leader, "left"))
+            raise
+        if not batch:
+            self._start(self._pass_on())
+            return
+        following: list[Item] = []
+        computing = steps(self, batch, following)
+        try:
+            args = next(computing)
+            while True:
+                try:
+                    results = await self.function(*args)
+                except BaseException as error:
+                    args = computing.throw(error)
+                else:
+                    args = computing.send(results)
+        except StopIteration:
+            pass
+        finally:
+            for item in following:
+                self._start(item)
+
+    def _take(self, leader: Item) -> list[Item]:
+        with self._lock:
+            if self._line.leader is not leader:
+                return []
+            batch, late = self._line.take(leader, self._clock())
+            for item in late:
+                item.state, item.error = DONE, item.too_late()
+            beside = self._next()
+        self._start(beside)
+        if late:
+            self._drop(late, "deadline")
+        return batch
+
+    def _drop(self, items: list[Item], cause: str) -> None:
+        """Tell those who wait for items that these will not be computed."""
+        with self._lock:
+            self._tally.dropped[cause] += len(items)
+        deliver(items)
+        for _ in items:
+            self._tell_dropped(cause)
+
+    def _pass_on(self) -> Item | None:
+        """The next leader, where the one that was had nothing left to compute."""
+        with self._lock:
+            leader = self._next()
+        self._tell_idle()
+        return leader
+
+    def _compute(self, batch: list[Item], leader: Item) -> Item | None:
+        """Run the function for a batch, and deliver; the next leader."""
+        following: list[Item] = []
+        computing = steps(self, batch, following, leader if leader.loop is None else None)
+        return self._drive(computing, following)
+
+    class _LoopSignal(Signal):
+    """A signal that a coroutine waits for, for so many seconds at most."""
+
+    __slots__ = ("_loop", "future")
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, seconds: float) -> None:
+        self._loop = loop
+        self.future = loop.create_future()
+        loop.call_later(seconds, resolve, self.future)
+
+    def set(self) -> None:
+        call_on(self._loop, resolve, self.future)
+
+
+def resolve(future: asyncio.Future[None]) -> None:
+    """Have whoever waits for a future go on."""
+    if not future.done():
+        future.set_result(None)
+
+
+# A loop holds its tasks weakly.
+_tasks: set[t.Any] = set()
