@@ -307,7 +307,107 @@ class Leading:
         computing = steps(self, batch, following, leader if leader.loop is None else None)
         return self._drive(computing, following)
 
-    class _LoopSignal(Signal):
+    def _drive(
+        self, computing: Computing, following: list[Item], args: t.Any = None
+    ) -> Item | None:
+        """Call the function with these arguments, and with all that `steps` wishes after that."""
+        try:
+            args = next(computing) if args is None else args
+            while True:
+                try:
+                    # In a context of nobody's: the leader's holds its own request.
+                    results = Context().run(self.function, *args)
+                except BaseException as error:
+                    args = computing.throw(error)
+                else:
+                    args = computing.send(results)
+        except StopIteration:
+            return following[0] if following else None
+        except BaseException:
+            for item in following:
+                self._start(item)
+            raise
+
+    # What `steps` tells
+
+    def _note(
+        self, group: list[Item], error: Exception | None, seconds: float, now: float, ended: int
+    ) -> Item | None:
+        """Count a run, and at the end of a batch of so many items say who leads the next."""
+        with self._lock:
+            tally = self._tally
+            if group:
+                tally.note_batch(len(group), seconds)
+            if group and error is None:
+                self._estimate.note(len(group), seconds)
+                tally.note_answers([now - item.since for item in group if item.state is RUNNING])
+            elif error is not None:
+                if group[0].error is not None:
+                    tally.failed += len(group)
+                if is_out_of_memory(error):
+                    self._estimate.note_too_large(len(group))
+            if not ended:
+                return None
+            self._line.ended(ended, now)
+            leader = self._next()
+        self._tell_idle()
+        return leader
+
+    def _tell(self, group: list[Item], error: Exception | None, seconds: float, now: float) -> None:
+        observer = self.observer
+        if observer is None:
+            return
+        try:
+            observer.batch(len(group), seconds)
+            for item in group:
+                (observer.answered if error is None else observer.failed)(now - item.since)
+        except Exception:
+            self._log_observer()
+
+    def _log_observer(self) -> None:
+        """The items are none the worse for an observer's mistake."""
+        from logging import getLogger
+
+        getLogger("erlen.ml").exception("The observer of %s has failed", self.name)
+
+    def _break_off(self, items: list[Item], by: BaseException, own: Item | None) -> None:
+        """What computed a batch was stopped: others try again, once, where that does no harm."""
+        lost: list[Item] = []
+        again: list[Item] = []
+        for item in items:
+            if item is own:
+                item.state = GONE
+            elif self.pure and not item.retried:
+                item.retried = True
+                again.append(item)
+            else:
+                item.error = interrupted(by)
+                lost.append(item)
+        with self._lock:
+            self._line.put_back(again)
+            self._tally.failed += len(items) - len(again)
+        deliver(lost)
+
+    def _tell_idle(self) -> None:
+        if not self._when_idle:
+            return
+        with self._lock:
+            if not self._line.is_idle:
+                return
+            listeners, self._when_idle = self._when_idle, []
+        for listener in listeners:
+            listener()
+
+    def _tell_dropped(self, cause: str) -> None:
+        if self.observer is None:
+            return
+        try:
+            self.observer.dropped(cause)
+        except Exception:
+            self._log_observer()
+
+
+class _LoopSignal(Signal):
     """A signal that a coroutine waits for, for so many seconds at most."""
 
     __slots__ = ("_loop", "future")
