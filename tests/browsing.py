@@ -15,12 +15,17 @@ import pytest
 
 FLAGS = ("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run")
 FLAGS += ("--disable-background-networking", "--disable-component-update", "--disable-sync")
-FLAGS += ("--disable-dev-shm-usage", "--window-size=1100,900")
+FLAGS += ("--disable-dev-shm-usage",)
 SCREENSHOTS = os.environ.get("ERLEN_SCREENSHOTS")  # now: tests see no such variables
-_NO_SCRIPTS = {"profile.managed_default_content_settings.javascript": 2}
 
 
-def start_browser(profile: Path, *, scripts: bool = True) -> Any:
+def start_browser(
+    profile: Path,
+    *,
+    scripts: bool = True,
+    window: str = "1100,900",
+    logs: tuple[str, ...] = ("browser",),
+) -> Any:
     """Chromium without a window, with scripts or without. Skips where it is not installed."""
     webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
     binary, driver = shutil.which("chromium"), shutil.which("chromedriver")
@@ -28,13 +33,13 @@ def start_browser(profile: Path, *, scripts: bool = True) -> Any:
         pytest.skip("chromium and chromedriver are not installed")
     options = webdriver.ChromeOptions()
     options.binary_location = binary
-    for flag in (*FLAGS, f"--user-data-dir={profile}"):
+    for flag in (*FLAGS, f"--window-size={window}", f"--user-data-dir={profile}"):
         options.add_argument(flag)
-    if not scripts:
-        options.add_experimental_option("prefs", _NO_SCRIPTS)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    options.set_capability("goog:loggingPrefs", dict.fromkeys(logs, "ALL"))
     started = webdriver.Chrome(options=options, service=webdriver.ChromeService(driver))
     started.set_page_load_timeout(60)
+    if not scripts:
+        started.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": True})
     return started
 
 
