@@ -124,6 +124,11 @@ class Definition:
         function = self.predict.function
         return function(item) if self.decode is not None else function(**item)
 
+    @property
+    def types(self) -> list[t.Any]:
+        """The types of the parameters that get the inputs."""
+        return [annotation for annotation, _ in self.parameters.values()]
+
     def arguments(self, made: t.Any) -> dict[str, t.Any]:
         """What `decode` gets, or `predict` where there is none, from a body that is valid."""
         if self.is_whole:

@@ -6,6 +6,7 @@ form, where all is text, it is read as one.
 
 from __future__ import annotations
 
+import math
 import typing as t
 from collections.abc import Mapping
 from itertools import islice
@@ -17,6 +18,7 @@ from werkzeug.exceptions import RequestEntityTooLarge
 
 from ..api.body import is_packed
 from ..api.formats import JSON, content_type_of, unpacker
+from ..api.kinds import is_model, metadata_of, plain
 from ..api.places import FORM_TYPES, is_bodyless
 from ..api.problems import (
     MOST_FAULTS,
@@ -27,6 +29,7 @@ from ..api.problems import (
     faults_of,
     missing,
 )
+from .arrays import Array
 from .files import File
 from .limits import MEGABYTE
 from .problems import too_large
@@ -39,24 +42,23 @@ if t.TYPE_CHECKING:
     from .predictor import Definition
 
 #: Bytes of a body beside its files and arrays.
-PLAIN_BYTES = 4 * MEGABYTE
-_BYTES_OF_NUMBER = 24
+PLAIN_BYTES = MEGABYTE
+#: Bytes of an array whose shape is not said, and of one number.
+ARRAY_BYTES = 4 * MEGABYTE
+NUMBER_BYTES = 24
 _MULTIPART = FORM_TYPES[1]
 _MOST_ERRORS = 1_000
 _ROOM = 1.4  # base64, and the heads of parts
 
 
 def most_bytes(inputs: Collection[Input]) -> int:
-    """Bytes that a body may have, by what its inputs may be: 4 MB beside files and arrays."""
+    """Bytes that a body may have, by what its inputs may be: 1 MB beside files and arrays."""
     total = float(PLAIN_BYTES)
     for each in inputs:
-        shape = each.limits.get("shape")
         total += each.limits.get("max_size", 0) * _ROOM
-        if each.kind == "array" and shape and None not in shape:
-            count = 1
-            for length in shape:
-                count *= length
-            total += max(0, count * _BYTES_OF_NUMBER - PLAIN_BYTES)
+        if each.kind == "array":
+            shape = each.limits.get("shape") or (None,)
+            total += ARRAY_BYTES if None in shape else math.prod(shape) * NUMBER_BYTES
     return int(total)
 
 
@@ -210,6 +212,20 @@ def _is_empty(value: t.Any) -> bool:
         value.stream.seek(0)
         return False
     return True
+
+
+def _is_open(annotation: t.Any) -> bool:
+    """Whether a type may have numbers in it that its validation lets be NaN.
+
+    Models have settings of their own, and what is not said to be a number is not checked as one.
+    """
+    kind = plain(annotation)
+    if any(isinstance(each, Array) for each in metadata_of(annotation)):
+        return False
+    arguments = t.get_args(kind)
+    if arguments:
+        return t.get_origin(kind) is not t.Literal and any(map(_is_open, arguments))
+    return is_model(kind) or kind in (t.Any, object, list, dict, tuple)
 
 
 def _nonfinite(value: t.Any, place: tuple[str | int, ...]) -> Iterator[Fault]:

@@ -46,6 +46,8 @@ class Table(File):
         super().__init__(**about)
         self._columns = [*columns]
         self._rows = [[*row] for row in rows]
+        #: What came as JSON, until it is read.
+        self._given: t.Any = None
         self._is_read = True
 
     @classmethod
@@ -90,8 +92,12 @@ class Table(File):
         return pandas.DataFrame(self.rows, columns=self._columns)
 
     def load(self) -> None:
-        """Read the CSV. Raises PydanticCustomError."""
+        """Read it. Raises PydanticCustomError."""
         if self._is_read:
+            return
+        if self._given is not None:
+            self._take(self._given)
+            self._given, self._is_read = None, True
             return
         super().load()
         try:
@@ -155,7 +161,7 @@ class Table(File):
             return table
         table = cls()
         table._limits = limits
-        table._take(value)
+        table._given, table._is_read = value, False
         return table
 
     def _take(self, value: t.Any) -> None:
