@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import re
@@ -253,3 +254,98 @@ def test_the_files_of_a_suite_name_no_machine_and_no_host(suite: Suite) -> None:
     assert re.findall(r"/(?:root|tmp|home|work|opt)/\S*", text) == []
     pins = suite.pins.read_text("utf-8").splitlines()[1:]
     assert [pin for pin in pins if not re.fullmatch(r"[\w.-]+==[\w.+!-]+", pin)] == []
+
+
+SUITE_OF_AN_EXTENSION = """
+import flask
+
+def test_answers():
+    app = flask.Flask("x")
+    assert app.test_client().get("/").status_code == 404
+
+def test_is_flasks_own():
+    assert flask.Flask.__module__ == "flask.app"
+
+def test_fails_on_both():
+    assert flask is None
+"""
+several_runs = pytest.mark.timeout(180)
+DEVIATION = '[[deviation]]\ntest = "tests/test_it.py::test_is_flasks_own"\nreason = "Its module."\n'
+
+
+@pytest.fixture
+def extension(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Suite:
+    """A suite whose source and environment are at hand, with its files in a temporary folder."""
+    pytest.importorskip("flask", reason="the real Flask is not installed")
+    tests = tmp_path / "source/tests"
+    tests.mkdir(parents=True)
+    (tests / "test_it.py").write_text(SUITE_OF_AN_EXTENSION)
+    (tmp_path / "pins.txt").write_text("# pins\nFlask==3.1.3\nWerkzeug==3.1.5\n")
+    for name, file in (("pins", "pins.txt"), ("deviations", "known.toml"), ("results", "it.json")):
+        monkeypatch.setattr(Suite, name, tmp_path / file)
+    monkeypatch.setenv("ERLEN_CONFORMANCE_CACHE", str(tmp_path))
+    monkeypatch.setattr(extensions, "prepare", lambda suite: Path(sys.executable))
+    source = tmp_path / "source"
+    monkeypatch.setattr(extensions.environments, "source_of", lambda *project: source)
+    suite = Suite("it", "It", "1", arguments=("-p", "no:randomly"))
+    monkeypatch.setattr(extensions, "read_catalogue", lambda: {"it": suite})
+    monkeypatch.setattr(extensions.compatibility, "write", lambda suites: None)
+    return suite
+
+
+def run_it(*arguments: str) -> int:
+    parser = argparse.ArgumentParser()
+    extensions.add_arguments(parser)
+    return extensions.run(parser.parse_args(arguments, argparse.Namespace(verb="all")))
+
+
+@several_runs
+def test_a_suite_is_run_compared_and_stored(
+    extension: Suite, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert run_it("--transport", "both") == 1
+    result = json.loads(extension.results.read_text())
+    assert (result["flask"], result["werkzeug"]) == ("3.1.3", "3.1.5")
+    assert result["on_flask"]["passed"] == 2
+    assert list(result["on_flask"]["failed"]) == ["tests/test_it.py::test_fails_on_both"]
+    for transport in extension.transports:
+        assert result[transport]["passed"] == 1
+        (test,) = result[transport]["regressions"]
+        assert test == "tests/test_it.py::test_is_flasks_own"
+    assert "0 passed, 1 failed" in capfd.readouterr().out
+
+
+@several_runs
+def test_a_deviation_makes_a_run_good_which_is_then_resumed(
+    extension: Suite, capfd: pytest.CaptureFixture[str]
+) -> None:
+    extension.deviations.write_text(DEVIATION)
+    assert run_it() == 0
+    result = json.loads(extension.results.read_text())["wsgi"]
+    assert result["deviations"] == {"tests/test_it.py::test_is_flasks_own": "Its module."}
+    assert run_it("--resume") == 0
+    assert "it: nothing to do" in capfd.readouterr().out
+
+
+@several_runs
+def test_a_listed_deviation_that_passes_makes_a_run_bad(extension: Suite) -> None:
+    extension.deviations.write_text(DEVIATION.replace("is_flasks_own", "answers"))
+    assert run_it("-k", "answers") == 1
+    assert not extension.results.exists()
+
+
+@several_runs
+def test_a_run_that_is_not_recorded_leaves_no_result(extension: Suite) -> None:
+    extension.deviations.write_text(DEVIATION)
+    assert run_it("--no-record") == 0
+    assert not extension.results.exists()
+
+
+@several_runs
+def test_a_suite_that_makes_no_request_cannot_have_run_over_asgi(
+    extension: Suite, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (tests,) = extension.results.parent.glob("source/tests/*.py")
+    tests.write_text("import flask\n\ndef test_it(): assert flask.Flask('x')")
+    assert run_it("--transport", "asgi") == 1
+    assert "did not run over asgi" in capfd.readouterr().out
