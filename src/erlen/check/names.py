@@ -51,21 +51,24 @@ def check(children: Children, tell: Tell) -> Part:
     erlen = children.run("erlen", "names", names=names)
     for name in names:
         where = ", ".join(uses[name][:_MOST_PLACES])
-        private = any(word.startswith("_") for word in name.split("."))
         if flask[name] and not erlen[name]:
             part.add("difference", "name-missing", f"{name} is not there on Erlen", where)
-        elif private and flask[name]:
+        elif _is_private(name) and flask[name]:
             part.add("note", "name-private", f"{name} is private, and there on Erlen", where)
     part.figures = {
         "names": len(names),
         "on Flask": sum(flask[name] for name in names),
         "on Erlen": sum(erlen[name] for name in names),
-        "private": sum(any(w.startswith("_") for w in name.split(".")) for name in names),
+        "private": sum(map(_is_private, names)),
         "extensions": ", ".join(
             f"{found.metadata['Name']} {found.version}" for found in extensions
         ),
     }
     return part
+
+
+def _is_private(name: str) -> bool:
+    return any(word.startswith("_") and not word.endswith("__") for word in name.split("."))
 
 
 def _installed(children: Children) -> Path | None:
