@@ -7,9 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import re
-import shutil
 import threading
 from collections.abc import Callable, Iterator
 from functools import wraps
@@ -24,6 +22,7 @@ pytest.importorskip("flask_openapi3_swagger", reason="the extra 'docs' is not in
 pytest.importorskip("flask_openapi3_redoc", reason="the extra 'docs' is not installed")
 pytest.importorskip("flask_openapi3_scalar", reason="the extra 'docs' is not installed")
 
+from browsing import SCREENSHOTS, start_browser
 from describing import Item
 from werkzeug.serving import make_server
 
@@ -31,7 +30,6 @@ from erlen import Erlen, abort, request
 from erlen.api import Json, Query, docs
 from erlen.errors import MissingExtra, SetupError
 
-SCREENSHOTS = os.environ.get("ERLEN_SCREENSHOTS")  # now: tests see no such variables
 UIS = ("swagger", "redoc", "scalar")
 DIRECTIVES = {
     "default-src": "'none'",
@@ -246,25 +244,13 @@ def test_a_mistake_names_its_place(arguments: dict[str, Any], message: str) -> N
 
 # In a browser
 
-FLAGS = ("--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-sync")
-FLAGS += ("--disable-background-networking", "--disable-component-update")
-FLAGS += ("--disable-dev-shm-usage", "--window-size=1300,1100")
 LONGEST_WAIT = 30
 
 
 @pytest.fixture
 def browser(tmp_path: Path) -> Iterator[Any]:
-    webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
-    binary, driver = shutil.which("chromium"), shutil.which("chromedriver")
-    if binary is None or driver is None:
-        pytest.skip("chromium and chromedriver are not installed")
-    options = webdriver.ChromeOptions()
-    options.binary_location = binary
-    for flag in (*FLAGS, f"--user-data-dir={tmp_path / 'profile'}"):
-        options.add_argument(flag)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    started = webdriver.Chrome(options=options, service=webdriver.ChromeService(driver))
-    started.set_page_load_timeout(60)
+    logs = ("browser", "performance")
+    started = start_browser(tmp_path / "profile", window="1300,1100", logs=logs)
     yield started
     started.quit()
 

@@ -22,6 +22,7 @@ from urllib.parse import quote
 
 import pytest
 import werkzeug.debug
+from browsing import start_browser
 from werkzeug import serving
 from werkzeug.test import EnvironBuilder, run_wsgi_app
 
@@ -456,32 +457,10 @@ def test_without_granian_it_is_wsgi_and_says_so(
 
 # In a browser
 
-CHROMIUM_FLAGS = (
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--disable-dev-shm-usage",
-    "--window-size=1200,900",
-)
-
 
 @pytest.fixture
 def browser(tmp_path: Path) -> Iterator[Any]:
-    webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
-    binary, driver = shutil.which("chromium"), shutil.which("chromedriver")
-    if binary is None or driver is None:
-        pytest.skip("chromium and chromedriver are not installed")
-    options = webdriver.ChromeOptions()
-    options.binary_location = binary
-    for flag in (*CHROMIUM_FLAGS, f"--user-data-dir={tmp_path / 'profile'}"):
-        options.add_argument(flag)
-    service = webdriver.ChromeService(executable_path=driver)
-    started = webdriver.Chrome(options=options, service=service)
+    started = start_browser(tmp_path / "profile", window="1200,900")
     yield started
     started.quit()
 
