@@ -69,6 +69,10 @@ class Stages(Scaffold):
         mine = self.__dict__
         mine["_drops"] = self._drops + 1
         mine["_program"] = None
+        if type(self).__call__ is not Stages.__call__:
+            from .transports.called import teach_asgi
+
+            teach_asgi(type(self), Stages)
 
     def __getstate__(self) -> dict[str, t.Any]:
         # A copy compiles a program of its own.

@@ -17,7 +17,7 @@ from . import pipeline
 from .bridge import is_bridged, stepping
 from .derive import READS_JSON
 from .internals import converters_of, is_outdated
-from .plan import Function, Plan, Program
+from .plan import WRAPS_CALL, Function, Plan, Program
 from .registry import fingerprint, foreign
 from .respond import quick_response, text_type
 
@@ -167,8 +167,9 @@ def compile_program(app: t.Any, as_defined: t.Mapping[str, t.Any]) -> Program:
     if program.plain_context:
         program.matcher = _matcher(app.url_map)
         program.plans = [None] * len(program.matcher.entries)
-    program.wraps_wsgi = "wsgi_app" in program.overridden
-    program.proxy_fix = _proxy_fix(app, as_defined["wsgi_app"])
+    program.wraps_call = hasattr(type(app).__call__, WRAPS_CALL)
+    program.wraps_wsgi = program.wraps_call or "wsgi_app" in program.overridden
+    program.proxy_fix = None if program.wraps_call else _proxy_fix(app, as_defined["wsgi_app"])
     from .placement import place
 
     program.has_native = any(place(view, None, app) for view in app.view_functions.values())

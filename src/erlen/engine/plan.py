@@ -12,6 +12,9 @@ if t.TYPE_CHECKING:
 
 Function = t.Callable[..., t.Any]
 
+#: The mark of a `__call__` that was made to take ASGI's arguments, too (see `transports.called`).
+WRAPS_CALL = "_erlen_wraps_call"
+
 
 class Plan:
     """The steps of a request to one rule, each list flattened over its blueprints.
@@ -129,6 +132,7 @@ class Program:
         "teardown",
         "text_type",
         "waits",
+        "wraps_call",
         "wraps_wsgi",
     )
 
@@ -158,7 +162,9 @@ class Program:
     request_class: type[Request]
     #: Content type of text that a view returns; `None` where the long way must be gone.
     text_type: str | None
-    #: Whether `wsgi_app` was wrapped, so that every request has to go through it.
+    #: Whether a function for WSGI stands in the place of `__call__`.
+    wraps_call: bool
+    #: Whether this, or `wsgi_app`, was wrapped, so that every request has to go through it.
     wraps_wsgi: bool
     #: Werkzeug's `ProxyFix`, where it is all that `wsgi_app` is wrapped in.
     proxy_fix: t.Any

@@ -161,7 +161,7 @@ async def _serve_other(app: t.Any, scope: Scope, receive: Receive, send: Send) -
 async def _serve(program: Program, scope: Scope, inbox: Inbox, send: Send) -> None:
     app = program.app
     wraps_wsgi = program.wraps_wsgi
-    wsgi = app.wsgi_app
+    wsgi = app if program.wraps_call else app.wsgi_app
     if program.proxy_fix is not None:
         # What this middleware does needs no thread.
         scope = _as_forwarded(program, scope)
