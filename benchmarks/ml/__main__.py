@@ -89,7 +89,7 @@ def print_throughput(model: str, found: Found, clock: str) -> None:
         print(line)
     for ours, both in found["pairs"].items():
         middle = (
-            1e3 * median(once["answered"]["p50"] for once in both[name])
+            1e3 * median(gates.middle_of(once) for once in both[name])
             for name in (ours, PLAIN[ours])
         )
         print("  one client, {}: p50 {:.3f} ms, {:.3f} without batching".format(ours, *middle))

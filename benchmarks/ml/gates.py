@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator
 from statistics import median
 from typing import Any
@@ -81,10 +82,16 @@ def _of_clients(model: str, clients: Found, clock: str) -> Iterator[Gate]:
             yield Gate(f"{model}, {ours} / {PLAIN[ours]}", share, least=ENCODER_BESIDE_PLAIN)
 
 
+def middle_of(once: Found) -> float:
+    """The median latency in seconds; infinite without an answer."""
+    found: float = once["answered"].get("p50", math.inf)
+    return found
+
+
 def pair_ratios(pairs: Found, ours: str) -> list[float]:
     """The median latency of one client with batching by that without, for each pair."""
     both = zip(pairs[ours][ours], pairs[ours][PLAIN[ours]], strict=True)
-    return [one["answered"]["p50"] / other["answered"]["p50"] for one, other in both]
+    return [middle_of(one) / middle_of(other) for one, other in both]
 
 
 def _of_pairs(model: str, pairs: Found) -> Iterator[Gate]:
