@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from . import extensions, flask_suite, originality, typing_suite
+from . import applications, extensions, flask_suite, originality, typing_suite
 from .catalogue import read_catalogue
 from .environments import StepFailed
 
@@ -16,6 +16,7 @@ COMMANDS = {
     "flask": (flask_suite, "run Flask's own tests on Erlen, under the alias"),
     "types": (typing_suite, "have mypy and pyright read Flask's type checks for Erlen"),
     "originality": (originality, "measure how much of Erlen's code reads like Flask's"),
+    "applications": (applications, "compare applications of other people on Flask and on Erlen"),
     "all": (extensions, "run the tests of all extensions on Erlen, and on the real Flask"),
 }
 
