@@ -15,7 +15,7 @@ import struct
 import typing as t
 import zlib
 
-from pydantic_core import core_schema
+from pydantic_core import PydanticCustomError, core_schema
 from werkzeug.datastructures import FileStorage
 
 from ..errors import MissingExtra
@@ -260,6 +260,8 @@ class Image(File):
                 raise _too_many_pixels(most)
             image.load()
             image = _upright(image)
+        except PydanticCustomError:  # which is a ValueError
+            raise
         except bombs:
             raise _too_many_pixels(most) from None
         except library.UnidentifiedImageError:
