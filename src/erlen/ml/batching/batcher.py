@@ -122,7 +122,7 @@ class Batcher(Leading, t.Generic[T, R]):
         given.future = future = loop.create_future()
         timer = None
         if self._join(given) is LEAD:
-            self._start(given)
+            self._lead_here(given)
         if given.until != inf:
             timer = loop.call_later(given.deadline, self._expire, given)
         try:

@@ -178,7 +178,20 @@ class Leading:
             return None
         return functools.partial(self._lead_elsewhere, leader)
 
-    def _begin_on_loop(self, leader: Item) -> None:
+    def _lead_here(self, leader: Item) -> None:
+        """Have the leader's batch computed, where the leader has just come on this event loop."""
+        if leader.leads_on_loop and not self.is_async:
+            with self._lock:
+                yields = self._line.gives_way()
+            if yields:
+                # PERF: one turn of the loop costs as much as a quick model.
+                call_on(t.cast("t.Any", leader.loop), self._begin_on_loop, leader, True)
+            else:
+                self._begin_on_loop(leader)
+        else:
+            self._start(leader)
+
+    def _begin_on_loop(self, leader: Item, has_given_way: bool = False) -> None:
         """Compute the leader's batch on its event loop, on which this is called."""
         if self._line.leader is not leader:
             return
@@ -189,11 +202,13 @@ class Leading:
             task.add_done_callback(_tasks.discard)
             return
         with self._lock:
-            left = self._line.window(self._clock())
+            now = self._clock()
+            again = has_given_way and self._line.gave_way(now)
+            waits = again or self._line.window(now) > 0
             is_quick = self._is_quick()
-        if left > 0:
+        if waits:
             # Shorter than the grain of the loop's timers: whatever has come in goes first.
-            t.cast("t.Any", leader.loop).call_soon(self._begin_on_loop, leader)
+            t.cast("t.Any", leader.loop).call_soon(self._begin_on_loop, leader, again)
             return
         if not is_quick:  # others have come meanwhile
             leader.leads_on_loop = False

@@ -148,13 +148,13 @@ class Line:
     def gave_way(self, now: float) -> bool:
         """The leader has let others go first; whether it does so again.
 
-        It does as long as that brings items, but no longer than since the last batch ended a batch
-        would have taken.
+        It does as long as that brings items and more are expected, but no longer than a batch
+        takes, counted from the end of the last one.
         """
         count, before = len(self.waiting), self._seen
         self._seen = count
         self.courtesy.note(count - before)
-        if count <= before or count >= self.estimate.best_size():
+        if count <= before or count >= self._wanted():
             return False
         return now < self.last_end + self.estimate.seconds(count)
 
