@@ -51,6 +51,18 @@ def row(suite: Suite, result: Mapping[str, Any]) -> str:
     return f"| {' | '.join(cells)} |\n"
 
 
+def total(stored: Iterable[Mapping[str, Any]]) -> str:
+    """The last row: all suites together."""
+    results = list(stored)
+    flask = sum(result["on_flask"]["passed"] for result in results)
+    wsgi, asgi = (
+        sum(result[transport]["passed"] for result in results if transport in result)
+        for transport in ("wsgi", "asgi")
+    )
+    neither = sum(len(r["on_flask"]["failed"]) + len(r["on_flask"]["skipped"]) for r in results)
+    return f"| all | | {flask} | {wsgi} | {asgi} | {neither} |\n"
+
+
 def explanations(suites: Iterable[Suite], stored: Mapping[str, Mapping[str, Any]]) -> str:
     """What is left out, unstable or deviating, and why; nothing for a suite without any."""
     lines = []
@@ -78,6 +90,7 @@ def table(suites: Iterable[Suite]) -> str:
     stored = read_results(suites)
     have = [suite for suite in suites if suite.name in stored]
     text = HEAD + "".join(row(suite, stored[suite.name]) for suite in have)
+    text += total(stored[suite.name] for suite in have)
     return text + explanations(have, stored)
 
 

@@ -216,6 +216,12 @@ def test_a_row_tells_what_became_of_a_suite(runs: dict[str, Any], row: str) -> N
     assert row == compatibility.row(Suite("x", "X", "1"), result_of(**runs))
 
 
+def test_the_last_row_is_of_all_suites_together() -> None:
+    run = {"passed": 3, "deviations": {}, "regressions": {}}
+    stored = [result_of(wsgi=run, asgi={**run, "passed": 2}), result_of(wsgi=run)]
+    assert compatibility.total(stored) == "| all | | 6 | 6 | 2 | 2 |\n"
+
+
 def test_the_page_keeps_what_is_around_the_table() -> None:
     page = f"before\n{compatibility.BEGIN}\nold\n{compatibility.END}\nafter\n"
     made = compatibility.page_with(page, "new\n")
