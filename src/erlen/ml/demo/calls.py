@@ -6,6 +6,7 @@ import shlex
 import typing as t
 from dataclasses import dataclass
 from mimetypes import guess_type
+from textwrap import indent
 
 #: Types that curl tells from a file's name by itself.
 _KNOWN_TO_CURL = {
@@ -71,25 +72,34 @@ def _curl_part(each: Sent) -> list[str]:
 
 def python_of(url: str, sent: t.Sequence[Sent]) -> str:
     """The call with the package `requests`."""
-    texts = [each for each in sent if each.filename is None]
-    files = [each for each in sent if each.filename is not None]
-    lines = ["import requests", ""]
-    named = "{" + ", ".join(f"{each.name!r}: {each.text!r}" for each in texts) + "}"
-    given = []
-    if texts:
-        given.append(f"data={named}")
-    if files:
-        given.append("files={" + ", ".join(map(_python_file, files)) + "}")
-    call = f"answer = requests.post({', '.join([repr(url), *given])})"
-    if len(call) > 88:
-        call = "answer = requests.post(\n" + "".join(f"    {p},\n" for p in [repr(url), *given])
-        call += ")"
-    return "\n".join([*lines, call, "print(answer.json())"])
+    texts: dict[str, list[str]] = {}
+    for each in sent:
+        if each.filename is None:
+            texts.setdefault(each.name, []).append(repr(each.text))
+    data = [
+        f"{name!r}: {found[0] if len(found) == 1 else '[' + ', '.join(found) + ']'}"
+        for name, found in texts.items()
+    ]
+    files = [f"({each.name!r}, {_python_file(each)})" for each in sent if each.filename is not None]
+    given = [repr(url), *_python_group("data={", data, "}"), *_python_group("files=[", files, "]")]
+    call = _python_group("answer = requests.post(", given, ")")
+    return "\n".join(["import requests", "", *call, "print(answer.json())"])
+
+
+def _python_group(before: str, parts: list[str], after: str) -> list[str]:
+    """Parts with commas between, on a line if they fit; none for no parts."""
+    if not parts:
+        return []
+    line = before + ", ".join(parts) + after
+    if len(line) <= 72 and "\n" not in line:
+        return [line]
+    inner = "".join(f"{indent(part, '    ')},\n" for part in parts)
+    return [f"{before}\n{inner}{after}"]
 
 
 def _python_file(each: Sent) -> str:
     opened = f"open({each.filename!r}, 'rb')"
     guessed = guess_type(each.filename or "")[0]
     if guessed != each.content_type:
-        return f"{each.name!r}: ({each.filename!r}, {opened}, {each.content_type!r})"
-    return f"{each.name!r}: {opened}"
+        return f"({each.filename!r}, {opened}, {each.content_type!r})"
+    return opened

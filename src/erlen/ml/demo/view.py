@@ -6,6 +6,7 @@ import time
 import typing as t
 from contextlib import closing
 from dataclasses import dataclass, field
+from itertools import chain, islice
 
 from werkzeug.datastructures import MultiDict
 from werkzeug.exceptions import HTTPException
@@ -85,6 +86,8 @@ class State:
     faults: dict[str, str] = field(default_factory=dict)
     elsewhere: list[str] = field(default_factory=list)
     answer: t.Any = None
+    #: Of an answer that comes item by item: the first ones, and what gives the others.
+    ahead: Sequence[t.Any] = ()
     pieces: Iterator[t.Any] | None = None
     started: float = 0.0
     #: That the answer took; `None` where there is none.
@@ -201,10 +204,12 @@ def _ask(demo: Demo, state: State) -> None:
     try:
         if demo.served.output.stream:
             state.pieces = demo.served.pieces(given)
+            state.ahead = [*islice(state.pieces, 1)]
         else:
             state.answer = demo.served.answer(given)
             state.seconds = time.perf_counter() - state.started
     except HTTPException as error:
+        state.pieces = None
         _refuse(state, error)
 
 
@@ -213,7 +218,7 @@ def _taken(state: State) -> Iterator[t.Any]:
     state.answer = []
     try:
         with closing(t.cast("t.Any", state.pieces)) as pieces:
-            for each in pieces:
+            for each in chain(state.ahead, pieces):
                 state.answer.append(each)
                 yield each
     except HTTPException as error:
@@ -272,7 +277,7 @@ def _context(demos: Demos, demo: Demo, token: Token, state: State) -> dict[str, 
     shown = {each.name for each in fields}
     elsewhere = [*state.elsewhere]
     elsewhere += [f"{name}: {text}" for name, text in state.faults.items() if name not in shown]
-    fault = state.fault or ("The model cannot take this as it is." if state.faults else "")
+    fault = state.fault or ("What is marked below has to be changed." if state.faults else "")
     url = url_for(served.endpoint, _external=True)
     docs = getattr(demos.app.extensions.get("erlen.docs"), "pages", ())
     about = {
