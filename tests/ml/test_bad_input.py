@@ -368,6 +368,18 @@ def test_a_million_faults_are_a_few(predicting: FlaskClient) -> None:
     assert len(answer.get_data()) < 100_000
 
 
+def test_a_form_of_many_fields_is_refused(predicting: FlaskClient) -> None:
+    fields = "&".join(f"a{number}=1" for number in range(2_000))
+    kind = "application/x-www-form-urlencoded"
+    assert refused(predicting.post("/all", data=fields, content_type=kind))[0] == 413
+
+
+def test_a_field_of_a_form_may_be_as_large_as_a_member_of_json(predicting: FlaskClient) -> None:
+    weights = str([0.125] * 100_000)
+    form = {"number": "1", "vector": "[[1, 2], [3, 4]]", "weights": weights}
+    assert predicting.post("/all", data=form).status_code == 200
+
+
 def test_a_long_name_is_not_echoed_whole(predicting: FlaskClient) -> None:
     answer = predicting.post("/all", json={**GOOD, "x" * 100_000: 1})
     assert refused(answer)[0] == 422

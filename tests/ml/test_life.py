@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import multiprocessing
 import os
@@ -222,6 +223,80 @@ def test_what_waits_is_answered_at_the_end_and_new_items_are_not(app: Erlen) -> 
     for thread in threads:
         thread.join()
     assert answers == {0: 1, 1: 2, 2: 3}
+
+
+async def until(condition: t.Callable[[], bool]) -> None:
+    """Wait for what happens on other threads, or soon on this loop."""
+    async with asyncio.timeout(20) if hasattr(asyncio, "timeout") else contextlib.nullcontext():
+        while not condition():
+            await asyncio.sleep(0.001)
+
+
+def test_an_item_whose_client_has_left_is_not_computed(app: Erlen) -> None:
+    running_, release = threading.Event(), threading.Event()
+    seen: list[int] = []
+
+    @app.predictor("/", max_size=1)
+    def slow(numbers: list[int]) -> list[int]:
+        seen.extend(numbers)
+        running_.set()
+        release.wait(20)
+        return numbers
+
+    served = app.extensions["erlen.ml"].served[0]
+    app.enable_metrics()
+    first = threading.Thread(target=served.batcher.submit, args=(1,))
+    body = b'{"number": 2}'
+    scope = {
+        "type": "http",
+        "method": "POST",
+        "path": "/",
+        "raw_path": b"/",
+        "query_string": b"",
+        "scheme": "http",
+        "http_version": "1.1",
+        "server": ("localhost", 80),
+        "client": None,
+        "asgi": {"version": "3.0"},
+        "headers": [
+            (b"host", b"localhost"),
+            (b"content-type", b"application/json"),
+            (b"content-length", str(len(body)).encode()),
+        ],
+    }
+    sent: list[dict[str, t.Any]] = []
+
+    async def leave(times: int) -> None:
+        messages = [{"type": "http.request", "body": body, "more_body": False}]
+        leaving = asyncio.Event()
+
+        async def receive() -> dict[str, t.Any]:
+            if messages:
+                return messages.pop()
+            await leaving.wait()
+            return {"type": "http.disconnect"}
+
+        async def send(message: t.Any) -> None:
+            sent.append(message)
+
+        task = asyncio.ensure_future(app(scope, receive, send))
+        await until(lambda: served.stats().queued == 1)
+        leaving.set()
+        await until(lambda: served.stats().dropped["left"] == times)
+        await task
+
+    async def leave_twice() -> None:
+        await leave(1)
+        await leave(2)  # on the short way, now that the host is known
+
+    first.start()
+    running_.wait(20)
+    try:
+        asyncio.run(leave_twice())
+    finally:
+        release.set()
+        first.join()
+    assert seen == [1]
 
 
 def test_it_serves_again_after_a_stop(app: Erlen, client: FlaskClient) -> None:

@@ -432,6 +432,21 @@ def test_an_input_has_the_name_of_one(given: str, expected: str) -> None:
     assert singular(given) == expected
 
 
+@pytest.mark.parametrize("name", ["copy", "json", "schema", "model_name"])
+def test_an_input_may_have_a_name_of_pydantics(app: Erlen, client: FlaskClient, name: str) -> None:
+    space: dict[str, t.Any] = {}
+    exec(f"def decode({name}: str) -> str: return {name} * 2", space)
+
+    class Named:
+        decode = staticmethod(space["decode"])
+
+        def predict(self, items: list[str]) -> list[str]:
+            return items
+
+    app.predictor("/", Named())
+    assert client.post("/", json={name: "a"}).get_json() == "aa"
+
+
 # Mistakes
 
 

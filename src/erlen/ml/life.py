@@ -7,6 +7,7 @@ import os
 import threading
 import typing as t
 import weakref
+from contextvars import copy_context
 
 from ..engine.bridge import await_, is_in_greenlet
 from ..globals import current_app
@@ -88,9 +89,8 @@ class Model:
             except Exception:
                 _log.exception("The model of %s could not be loaded", self.definition.name)
 
-        thread = threading.Thread(
-            target=run, name=f"erlen-load-{self.definition.name}", daemon=True
-        )
+        name = f"erlen-load-{self.definition.name}"
+        thread = threading.Thread(target=copy_context().run, args=(run,), name=name, daemon=True)
         thread.start()
         return thread
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import inspect
 import typing as t
+import warnings
 from collections.abc import AsyncIterable, Iterator
 from dataclasses import dataclass, field
 
@@ -343,7 +344,10 @@ class _Reading:
         )
         title = _words(self.name).title().replace(" ", "")
         try:
-            return create_model(f"{title}Input", __config__=config, **members)
+            with warnings.catch_warnings():
+                # An input may have the name of a method of pydantic's, such as `copy`.
+                warnings.filterwarnings("ignore", message="Field name .* shadows an attribute")
+                return create_model(f"{title}Input", __config__=config, **members)
         except (PydanticUserError, SchemaError, TypeError, NameError, ValueError) as error:
             self.fail(_unreadable(self.name, error), function)
 

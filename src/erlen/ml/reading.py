@@ -48,6 +48,7 @@ ARRAY_BYTES = 4 * MEGABYTE
 NUMBER_BYTES = 24
 _MULTIPART = FORM_TYPES[1]
 _MOST_ERRORS = 1_000
+_MOST_FIELDS = 1_000
 _ROOM = 1.4  # base64, and the heads of parts
 
 
@@ -83,6 +84,10 @@ class Reading:
         """The value of a request's body, and where it was: `json` or `form`. Raises problems."""
         if request.max_content_length is None:
             request.max_content_length = self.most
+        # Fields of a form may be as large as the members of JSON, but not as many as one likes.
+        request.max_form_memory_size = request.max_content_length
+        if request.max_form_fields is None:
+            request.max_form_fields = _MOST_FIELDS
         try:
             return self._read(request)
         except RequestEntityTooLarge as error:

@@ -13,11 +13,13 @@ from werkzeug.exceptions import HTTPException
 
 from ..api.formats import JSON
 from ..api.problems import Problem
+from ..engine.bridge import is_in_greenlet
 from ..globals import current_app, request
 from .answers import as_data, as_json
 from .batching import Batcher
 from .fields import is_pillow
 from .files import File, Image
+from .leaving import submit_while_there
 from .life import READY, Model, beside, call
 from .predictor import BadItem
 from .problems import bad_item, failed, problem_of
@@ -159,7 +161,10 @@ class Served:
         return Job(item, location)
 
     def _compute(self, item: t.Any) -> t.Any:
-        result = self.batcher.submit(item)
+        if is_in_greenlet():
+            result = submit_while_there(self.batcher, item)
+        else:
+            result = self.batcher.submit(item)
         if isinstance(result, Exception):
             raise result
         return self._encoded(result)

@@ -52,6 +52,11 @@ class Presence:
             self._sentry.old.discard(self)
             self.begin()
 
+    @property
+    def is_watching(self) -> bool:
+        """Whether a task receives, which `end` has to wait for."""
+        return self._watcher is not None
+
     def begin(self) -> None:
         """Watch from now on."""
         watching = self._cancel_when_gone()
