@@ -11,6 +11,7 @@ from contextvars import copy_context
 
 from ..engine.bridge import await_, is_in_greenlet
 from ..globals import current_app
+from .threads import limit_threads
 
 if t.TYPE_CHECKING:
     from collections.abc import Callable
@@ -71,6 +72,7 @@ class Model:
                 return
             self.state = LOADING
             try:
+                limit_threads()
                 if self.definition.load is not None:
                     call(self.definition.load)
                 self._warm()
