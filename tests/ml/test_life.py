@@ -288,6 +288,7 @@ def test_an_item_whose_client_has_left_is_not_computed(app: Erlen) -> None:
     async def leave_twice() -> None:
         await leave(1)
         await leave(2)  # on the short way, now that the host is known
+        release.set()  # the end of the loop ends serving, which waits for what is computed
 
     first.start()
     running_.wait(20)
