@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +13,8 @@ from .environments import ROOT
 PAGE = ROOT / "docs" / "compatibility.md"
 BEGIN, END = "<!-- made by python -m conformance all: begin -->", "<!-- end -->"
 HEAD = """\
-| Extension | Version | Pass on Flask | Pass on Erlen | over ASGI | Fail or are skipped on both |
-|-----------|---------|--------------:|--------------:|----------:|----------------------------:|
+| Extension | Version | Pass on Flask | Pass on Erlen | over ASGI | Fail or are skipped on Flask |
+|-----------|---------|--------------:|--------------:|----------:|-----------------------------:|
 """
 
 
@@ -63,25 +63,39 @@ def total(stored: Iterable[Mapping[str, Any]]) -> str:
     return f"| all | | {flask} | {wsgi} | {asgi} | {neither} |\n"
 
 
+def explained(suite: Suite, result: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
+    """What is left out, unstable or deviating: a test, what became of it, and why."""
+    for test, reason in suite.left_out.items():
+        yield test, "Not run", reason
+    for test, reason in suite.unstable.items():
+        yield test, "Not counted", reason
+    for transport in suite.transports:
+        for test, reason in result.get(transport, {}).get("deviations", {}).items():
+            yield test, f"Deviates over {transport.upper()}", reason
+
+
 def explanations(suites: Iterable[Suite], stored: Mapping[str, Mapping[str, Any]]) -> str:
-    """What is left out, unstable or deviating, and why; nothing for a suite without any."""
-    lines = []
+    """A paragraph for each suite that has something to explain, and a line for each reason."""
+    paragraphs = []
     for suite in suites:
-        found: dict[str, str] = {}
-        for test, reason in suite.left_out.items():
-            found[f"`{test}`, not run"] = reason
-        for test, reason in suite.unstable.items():
-            found[f"`{test}`, not counted"] = reason
-        for transport in suite.transports:
-            run = stored[suite.name].get(transport, {})
-            for test, reason in run.get("deviations", {}).items():
-                found.setdefault(f"`{test}`, deviates over {transport.upper()}", reason)
-        if not found and not suite.note:
-            continue
-        lines.append(f"\n### {suite.project}\n\n")
-        lines += [f"{suite.note}\n\n"] if suite.note else []
-        lines += [f"- {what}: {reason}\n" for what, reason in found.items()]
-    return "".join(lines)
+        tests: dict[str, list[str]] = {}
+        for test, what, reason in explained(suite, stored[suite.name]):
+            tests.setdefault(f"{reason} {what}: ", []).append(f"`{test}`")
+        parts = [suite.note] if suite.note else []
+        parts += ["\n".join(f"- {why}{', '.join(names)}" for why, names in tests.items())]
+        text = "\n\n".join(part for part in parts if part)
+        if text:
+            paragraphs.append(f"\n### {suite.project}\n\n{text}\n")
+    return "".join(paragraphs)
+
+
+def surroundings(results: Iterable[Mapping[str, Any]]) -> str:
+    """With which Python, Flask and Werkzeug the suites were run."""
+    named: dict[str, set[str]] = {"Python": set(), "Flask": set(), "Werkzeug": set()}
+    for result in results:
+        for name, versions in named.items():
+            versions.add(result[name.lower()])
+    return ", ".join(f"{name} {' and '.join(sorted(found))}" for name, found in named.items())
 
 
 def table(suites: Iterable[Suite]) -> str:
@@ -90,7 +104,8 @@ def table(suites: Iterable[Suite]) -> str:
     stored = read_results(suites)
     have = [suite for suite in suites if suite.name in stored]
     text = HEAD + "".join(row(suite, stored[suite.name]) for suite in have)
-    text += total(stored[suite.name] for suite in have)
+    text += total(stored.values())
+    text += f"\nRun with {surroundings(stored.values())}.\n"
     return text + explanations(have, stored)
 
 

@@ -222,6 +222,18 @@ def test_the_last_row_is_of_all_suites_together() -> None:
     assert compatibility.total(stored) == "| all | | 6 | 6 | 2 | 2 |\n"
 
 
+def test_what_is_left_out_or_deviates_is_explained_once_for_each_reason() -> None:
+    suite = Suite("x", "X", "1", left_out={"a": "No server.", "b": "No server."}, note="Old.")
+    run = {"passed": 3, "deviations": {"c": "Its name."}, "regressions": {}}
+    assert compatibility.explanations([suite], {"x": result_of(asgi=run)}) == (
+        "\n### X\n\nOld.\n\n- No server. Not run: `a`, `b`\n- Its name. Deviates over ASGI: `c`\n"
+    )
+
+
+def test_a_suite_with_nothing_to_explain_has_no_paragraph() -> None:
+    assert compatibility.explanations([Suite("x", "X", "1")], {"x": result_of()}) == ""
+
+
 def test_the_page_keeps_what_is_around_the_table() -> None:
     page = f"before\n{compatibility.BEGIN}\nold\n{compatibility.END}\nafter\n"
     made = compatibility.page_with(page, "new\n")
