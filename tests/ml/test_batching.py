@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import copy
 import pickle
+import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -814,11 +815,54 @@ def test_limits_are_numbers_from_one(name: str, count: Any) -> None:
 
 
 def test_the_package_imports_neither_numpy_nor_torch() -> None:
-    import subprocess
-
     code = (
         "import sys, erlen.ml.batching\n"
         "print([n for n in ('numpy', 'torch', 'asyncio', 'pydantic') if n in sys.modules])"
     )
     told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert told.stdout.strip() == "[]"
+
+
+# Gevent
+
+GREENLETS = """
+from gevent import monkey; monkey.patch_all()
+import gevent, time
+from erlen.ml import Batcher, DeadlineExceeded
+
+def double(items):
+    gevent.sleep(0)
+    return [2 * item for item in items]
+
+batcher = Batcher(double)
+
+def client(start):
+    for number in range(start, start + 50):
+        assert batcher.submit(number) == 2 * number
+
+gevent.joinall([gevent.spawn(client, 100 * n) for n in range(16)], raise_error=True)
+assert batcher.stats().mean_size > 2, batcher.stats()
+
+go_on = gevent.event.Event()
+batcher = Batcher(lambda items: (go_on.wait(), items)[1])
+first = gevent.spawn(batcher.submit, 1)
+while not batcher.stats().computing:
+    gevent.sleep(0)
+try:
+    batcher.submit(2, deadline=0.01)
+except DeadlineExceeded:
+    print("late", end=" ")
+left, other = gevent.spawn(batcher.submit, 3), gevent.spawn(batcher.submit, 4)
+while batcher.stats().queued < 2:
+    gevent.sleep(0)
+left.kill()
+go_on.set()
+print(first.get(), other.get(), batcher.stats().dropped["left"])
+"""
+
+
+def test_greenlets_of_gevent_share_batches() -> None:
+    pytest.importorskip("gevent")
+    command = [sys.executable, "-c", GREENLETS]
+    told = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert told.stdout.split() == ["late", "1", "4", "1"]
