@@ -348,7 +348,7 @@ class Scaffold:
         :param options: further ones are the route's
         """
         # Above the registration; reached by name, and only from here.
-        registry = import_module(".ml.registry", __package__)
+        registry = import_module(".ml", __package__).part("registry", "app.predictor")
         return registry.register(self, rule, predictor, options)
 
     @setupmethod

@@ -125,7 +125,7 @@ class Serving(Scaffold):
         :param alive: the path; `None` for no such route
         :param ready: likewise
         """
-        registry = import_module(".ml.registry", __package__)
+        registry = import_module(".ml", __package__).part("registry", "app.enable_health")
         registry.enable_health(self, alive, ready)
 
     @setupmethod
@@ -134,7 +134,8 @@ class Serving(Scaffold):
 
         :param route: options of the rule, such as `host`
         """
-        import_module(".ml.metrics", __package__).enable(self, path, route)
+        metrics = import_module(".ml", __package__).part("metrics", "app.enable_metrics")
+        metrics.enable(self, path, route)
 
     # Below a path
 

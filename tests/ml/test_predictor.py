@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import enum
 import io
+import subprocess
 import threading
 import typing as t
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 
 import numpy as np
 import PIL.Image
@@ -543,6 +544,20 @@ def test_an_option_that_cannot_work_is_told(
 ) -> None:
     with pytest.raises(SetupError, match=message):
         app.predictor("/", doubled, **options)
+
+
+def test_a_missing_extra_is_named(
+    run_python: Callable[..., subprocess.CompletedProcess[str]],
+) -> None:
+    code = (
+        "import sys; sys.modules['pydantic'] = sys.modules['pydantic_core'] = None\n"
+        "import erlen\n"
+        "try: erlen.Erlen('x').predictor('/', lambda items: items)\n"
+        "except ImportError as error: print(error)"
+    )
+    answer = run_python("-c", code).stdout
+    assert answer.startswith("app.predictor needs pydantic")
+    assert "pip install 'erlen[ml]'" in answer
 
 
 def test_verbs_are_read_at_definition_only(app: Erlen, client: FlaskClient) -> None:

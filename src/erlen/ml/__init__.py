@@ -58,9 +58,17 @@ _LATER = {name: part for part, names in _PARTS.items() for name in names.split()
 def __getattr__(name: str) -> t.Any:
     if name not in _LATER:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(part(_LATER[name], f"erlen.ml.{name}"), name)
+
+
+def part(name: str, feature: str) -> t.Any:
+    """A module of this package. Raises MissingExtra.
+
+    :param feature: what needs it
+    """
     try:
-        return getattr(import_module(f".{_LATER[name]}", __name__), name)
+        return import_module(f".{name}", __name__)
     except ImportError as error:
         if getattr(error, "name", "") not in ("pydantic", "pydantic_core", "numpy"):
             raise
-        raise MissingExtra(f"erlen.ml.{name}", str(error.name), "ml") from error
+        raise MissingExtra(feature, str(error.name), "ml") from error
