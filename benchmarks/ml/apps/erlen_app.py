@@ -26,7 +26,7 @@ def answer() -> Any:
     return {"output": predict([request.get_json()["input"]])[0]}
 
 
-@plain_async.post("/predict")
+@plain_async.post("/predict", cancel_on_disconnect=True)
 async def answer_async() -> Any:
     return {"output": predict([request.get_json()["input"]])[0]}
 
