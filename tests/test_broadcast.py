@@ -5,9 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import shutil
-import socket
-import subprocess
 import sys
 import threading
 from collections.abc import Iterator
@@ -15,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from serving import ASGI_SERVERS, free_port, running, wait_until
+from databases import Redis
+from serving import ASGI_SERVERS, free_port, running
 from sockets import connected, run_async
 
 from erlen import Erlen, await_, websocket
@@ -26,43 +24,9 @@ from erlen.lifespan import life_of
 pytestmark = pytest.mark.timeout(60)
 
 
-class Redis:
-    """A server of one's own, which can be stopped and started again."""
-
-    def __init__(self, folder: Path) -> None:
-        self.port = free_port()
-        self.url = f"redis://127.0.0.1:{self.port}/0"
-        self.folder = folder
-        self.unix = f"unix://{folder}/redis.sock"
-        self.start()
-
-    def start(self) -> None:
-        options = ["--port", str(self.port), "--save", "", "--dir", str(self.folder)]
-        options += ["--unixsocket", self.unix.removeprefix("unix://")]
-        self.process = subprocess.Popen(
-            ["redis-server", *options, "--bind", "127.0.0.1"],
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        wait_until(self.answers, self.process)
-
-    def answers(self) -> bool:
-        try:
-            socket.create_connection(("127.0.0.1", self.port), 1).close()
-        except ConnectionRefusedError:
-            return False
-        return True
-
-    def stop(self) -> None:
-        self.process.terminate()
-        self.process.communicate(timeout=10)
-
-
 @pytest.fixture(scope="module")
 def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Redis]:
     pytest.importorskip("redis", reason="redis is not installed")
-    if shutil.which("redis-server") is None:
-        pytest.skip("redis-server is not installed")
     server = Redis(tmp_path_factory.mktemp("redis"))
     yield server
     server.stop()
