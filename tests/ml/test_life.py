@@ -300,9 +300,10 @@ def test_an_item_whose_client_has_left_is_not_computed(app: Erlen) -> None:
     assert seen == [1]
 
 
-def test_it_serves_again_after_a_stop(app: Erlen, client: FlaskClient) -> None:
+@pytest.mark.parametrize("load", ["start", "first", "background"])
+def test_it_serves_again_after_a_stop(app: Erlen, client: FlaskClient, load: str) -> None:
     model = Counted()
-    app.predictor("/", model)
+    app.predictor("/", model, load=load)
     app.start_serving()
     app.stop_serving()
     app.start_serving()

@@ -18,7 +18,7 @@ from erlen import Blueprint, Erlen, current_app
 from erlen.api import Query
 from erlen.api.openapi import document
 from erlen.errors import SetupError
-from erlen.ml import BadItem, Image, Label, Predictor, QueueFull, Shown, Text, batched
+from erlen.ml import Audio, BadItem, Image, Label, Predictor, QueueFull, Shown, Text, batched
 from erlen.ml.predictor import read_predictor, singular
 from erlen.testing import FlaskClient
 
@@ -361,6 +361,44 @@ def test_a_context_is_there(app: Erlen, client: FlaskClient) -> None:
     assert client.post("/named", json={"text": "a"}).get_json() == "a test_app"
 
 
+def test_sound_that_cannot_be_read_is_a_bad_item(app: Erlen, client: FlaskClient) -> None:
+    class Loudness:
+        def decode(self, sound: Audio) -> float:
+            samples, _ = sound.samples()
+            return float(samples.max())
+
+        def predict(self, items: list[float]) -> list[float]:
+            return items
+
+    app.predictor("/loudness", Loudness())
+    wave = Audio.of([0.0, 0.5], 8_000)
+    assert client.post("/loudness", json={"sound": wave.data_url()}).get_json() > 0.4
+    answer = client.post("/loudness", data={"sound": (io.BytesIO(b"fLaC" + bytes(9)), "a.flac")})
+    fault = answer.get_json()["errors"][0]
+    assert (answer.status_code, fault["location"], fault["type"]) == (422, ["form"], "audio_broken")
+
+
+@pytest.mark.parametrize("load", ["first", "background"])
+def test_a_model_that_cannot_be_loaded_is_a_503(
+    app: Erlen, client: FlaskClient, load: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Broken:
+        def load(self) -> None:
+            raise OSError("no such file: secret.bin")
+
+        def predict(self, texts: list[str]) -> list[str]:
+            return texts
+
+    app.testing = False
+    app.predictor("/broken", Broken(), load=load)
+    answer = client.post("/broken", json={"text": "a"})
+    assert (answer.status_code, answer.get_json()["detail"]) == (
+        503,
+        "The model could not be loaded.",
+    )
+    assert "secret.bin" in caplog.text
+
+
 # What a page and a document go by
 
 
@@ -544,6 +582,11 @@ def test_an_option_that_cannot_work_is_told(
 ) -> None:
     with pytest.raises(SetupError, match=message):
         app.predictor("/", doubled, **options)
+
+
+def test_a_rule_with_variables_is_told(app: Erlen) -> None:
+    with pytest.raises(SetupError, match="takes no variables of the URL, as '/<name>'"):
+        app.predictor("/<name>", doubled)
 
 
 def test_a_missing_extra_is_named(

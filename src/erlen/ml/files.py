@@ -101,10 +101,15 @@ class File:
         if not data:
             raise fault("file_empty", "The file is empty")
 
+    def known_type(self) -> str:
+        """The content type; of an image or a sound found out, if need be."""
+        if self.content_type.endswith("/*"):
+            self.load()
+        return self.content_type
+
     def data_url(self) -> str:
         """The file as a data URL, as answers have it in JSON. Raises PydanticCustomError."""
-        if self.content_type.endswith("/*"):
-            self.load()  # which finds out what it is
+        self.known_type()
         return f"data:{self.content_type};base64,{base64.b64encode(self.data).decode()}"
 
     # Validation

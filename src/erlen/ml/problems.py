@@ -40,22 +40,24 @@ def problem_of(error: BaseException) -> Problem | None:
 
 
 def bad_item(error: t.Any, location: str) -> ValidationProblem:
-    """The answer to a `BadItem`.
+    """The answer to a `BadItem`, or to a fault that a kind finds when it is read further.
 
     :param location: where the inputs were, as in `Fault`
     """
     place: list[str | int] = [location]
-    if error.field is not None:
+    if getattr(error, "field", None) is not None:
         place.append(error.field)
-    fault: Fault = {"location": place, "message": error.message, "type": "bad_item"}
+    message = error.message() if callable(error.message) else error.message
+    kind = getattr(error, "type", "bad_item")
+    fault: Fault = {"location": place, "message": message, "type": kind}
     return ValidationProblem([fault])
 
 
-def failed(error: Exception) -> Exception:
+def failed(error: Exception, problem: Problem) -> Exception:
     """What to raise for an error of the model's own code that has no other answer.
 
     It is the error itself where the application handles it, or where errors are to be seen
-    (testing and debug mode, `PROPAGATE_EXCEPTIONS`); else it is logged, and the answer is a 500
+    (testing and debug mode, `PROPAGATE_EXCEPTIONS`); else it is logged, and the answer is a problem
     that tells nothing of it.
     """
     app: t.Any = current_app._get_current_object()  # type: ignore[attr-defined]
@@ -66,8 +68,6 @@ def failed(error: Exception) -> Exception:
         return error
     got_request_exception.send(app, _async_wrapper=app.ensure_sync, exception=error)
     app.log_exception((type(error), error, error.__traceback__))
-    problem = Problem(500, "The model failed on this input.")
-    problem.__cause__ = error
     return problem
 
 

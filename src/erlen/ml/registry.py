@@ -16,7 +16,7 @@ from ..api.params import Body
 from ..api.problems import Problem
 from ..errors import SetupError
 from ..paths import caller_place
-from .life import Model
+from .life import Model, beside
 from .predictor import MISSING, read_predictor
 from .served import Served
 
@@ -80,8 +80,9 @@ class Serving:
             add_health(self)
         for each in self.served:
             load = self.loads[id(each)]
+            each.open()
             if load == "start":
-                each.start()
+                beside(each.model.ensure)
             elif load == "background":
                 each.model.ensure_beside()
         if self.watches:
@@ -122,6 +123,8 @@ def _serve(
     load = options.get("load", "start")
     if load not in LOADS:
         raise SetupError(f"load is {load!r}: known are {', '.join(LOADS)}.", place)
+    if "<" in rule:
+        raise SetupError(f"A predictor takes no variables of the URL, as {rule!r} has them.", place)
     definition = read_predictor(predictor, place)
     batching = {name: options[name] for name in _BATCHING if options.get(name) is not None}
     if definition.stacks:

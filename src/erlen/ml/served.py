@@ -9,6 +9,7 @@ import typing as t
 from collections.abc import Mapping
 from pathlib import Path
 
+from pydantic_core import PydanticCustomError
 from werkzeug.exceptions import HTTPException
 
 from ..api.formats import JSON
@@ -31,9 +32,13 @@ if t.TYPE_CHECKING:
 
     from ..errors import Place
     from ..wrappers import Response
-    from .batching import Collate, Stats
+    from .batching import Stats
     from .fields import Input, Output
     from .predictor import Definition
+
+
+#: Kinds of answers that take a while to be written.
+_FILES = ("image", "audio", "file")
 
 
 class Job(t.NamedTuple):
@@ -78,6 +83,8 @@ class Served:
         self.reading = Reading(definition, most)
         self.streams = Places(batching.get("max_queue") or MOST_STREAMS)
         self._batching = batching
+        output = definition.output
+        self._writes_files = any(each.kind in _FILES for each in (output, *output.members))
         #: Is told the status of each answer.
         self.note: Callable[[int], object] = bool
         self._users = 0
@@ -138,8 +145,12 @@ class Served:
             raise
 
     def _wait_until_loaded(self) -> None:
-        if self.model.state != READY:
-            self._guarded("", beside, self.model.ensure)
+        if self.model.state == READY:
+            return
+        try:
+            beside(self.model.ensure)
+        except Exception as error:
+            raise failed(error, Problem(503, "The model could not be loaded.")) from error
 
     def _decoded(self, value: t.Any, location: str) -> Job:
         # Off the event loop where there are files.
@@ -161,13 +172,16 @@ class Served:
         return Job(item, location)
 
     def _compute(self, item: t.Any) -> t.Any:
+        return self._encoded(self._submitted(item))
+
+    def _submitted(self, item: t.Any) -> t.Any:
         if is_in_greenlet():
             result = submit_while_there(self.batcher, item)
         else:
             result = self.batcher.submit(item)
         if isinstance(result, Exception):
             raise result
-        return self._encoded(result)
+        return result
 
     def _encoded(self, result: t.Any) -> t.Any:
         encode = self.definition.encode
@@ -186,17 +200,27 @@ class Served:
     def _respond(self, job: Job) -> t.Any:
         if self.definition.streams:
             return stream(self.definition, self.streams, job.item, self._told(job.location))
-        result = self._compute(job.item)
-        file = _file_of(result)
-        if file is not None:
-            wish = request.accept_mimetypes.best_match([JSON, file.content_type], JSON)
-            if wish != JSON:
-                return current_app.response_class(file.data, mimetype=wish)
-        body = as_json(result)
+        result = self._submitted(job.item)
+        wish = JSON
+        if self._writes_files:
+            # Off the event loop: images are packed.
+            body, wish = beside(self._written, result, request.accept_mimetypes)
+        else:
+            body = as_json(self._encoded(result))
         cls: t.Any = current_app.response_class
         # PERF: this spares most answers their headers.
         make = getattr(cls, "_from_bytes", None)
-        return make(body, JSON) if make is not None else cls(body, mimetype=JSON)
+        return make(body, wish) if make is not None else cls(body, mimetype=wish)
+
+    def _written(self, result: t.Any, accepted: t.Any) -> tuple[bytes, str]:
+        """An answer with files in it: one that is a file as such, if that is what is accepted."""
+        made = self._encoded(result)
+        file = Image.of(made) if is_pillow(type(made)) else made
+        if isinstance(file, File):
+            wish = accepted.best_match([JSON, file.known_type()], JSON)
+            if wish != JSON:
+                return file.data, wish
+        return as_json(made), JSON
 
     def _guarded(self, location: str, function: t.Any, *args: t.Any) -> t.Any:
         """Call what runs the model's own code; its errors as answers."""
@@ -215,9 +239,12 @@ class Served:
         app: t.Any = current_app
         if app._find_error_handler(error, request.blueprints) is not None:
             return error
-        if isinstance(error, BadItem):
+        if isinstance(error, (BadItem, PydanticCustomError)):
             return bad_item(error, location)
-        return problem_of(error) or failed(error)
+        return problem_of(error) or failed(error, self._failure())
+
+    def _failure(self) -> Problem:
+        return Problem(500, "The model failed on this input.")
 
     def _told(self, location: str) -> Callable[[Exception], Problem]:
         """What tells of an error in a stream, whose request has been answered: a problem."""
@@ -225,13 +252,12 @@ class Served:
         name = self.definition.name
 
         def told(error: Exception) -> Problem:
-            if isinstance(error, BadItem):
+            if isinstance(error, (BadItem, PydanticCustomError)):
                 return bad_item(error, location)
             problem = problem_of(error)
             if problem is None:
                 app.logger.error("Exception in a stream of %s", name, exc_info=error)
-                problem = Problem(500, "The model failed on this input.")
-            return problem
+            return problem or self._failure()
 
         return told
 
@@ -249,7 +275,7 @@ class Served:
             items = [self._example_item(each) for each in self.examples]
         if items is None or definition.streams:
             return
-        for arguments in _batches(self.batcher.collate, items):
+        for arguments in _batches(self.batcher, items):
             call(definition.predict, *arguments)
 
     def _example_item(self, example: t.Any) -> t.Any:
@@ -264,36 +290,32 @@ class Served:
         value = self.definition.adapter.validate_python(given)
         return self._decode(value, "json").item
 
-    def start(self) -> None:
-        """Load and warm up now; take items again after `stop`."""
+    def open(self) -> None:
+        """Take items, also again after `stop`."""
         self._users += 1
-        beside(self.model.ensure)
         if self.streams.closed:
             self.streams.closed = False
             self.batcher = self._new_batcher()
 
     def stop(self) -> None:
         """Answer what waits, and take no more."""
-        self._users -= 1
-        if self._users <= 0:
-            self._users = 0
+        # Applications that have registered a blueprint share its predictors.
+        self._users = max(self._users - 1, 0)
+        if not self._users:
             self.streams.closed = True
             self.batcher.close()
 
 
-def _file_of(result: t.Any) -> File | None:
-    if isinstance(result, File):
-        return result
-    return Image.of(result) if is_pillow(type(result)) else None
-
-
-def _batches(collate: Collate, items: Iterable[t.Any]) -> list[tuple[t.Any, ...]]:
+def _batches(batcher: Batcher[t.Any, t.Any], items: Iterable[t.Any]) -> Iterator[tuple[t.Any, ...]]:
     """The arguments of `predict` for items, those together that can be."""
+    collate, most = batcher.collate, batcher.max_size
     groups: dict[t.Any, list[t.Any]] = {}
     for item in items:
         key, value = collate.prepare(item)
         groups.setdefault(key, []).append(value)
-    return [collate.join(group) for group in groups.values()]
+    for group in groups.values():
+        for first in range(0, len(group), most):
+            yield collate.join(group[first : first + most])
 
 
 def _status_of(error: Exception) -> int:
