@@ -73,11 +73,12 @@ def read_toml(path: Path) -> dict[str, Any]:
 
 
 def read_deviations(path: Path = DEVIATIONS) -> list[Deviation]:
-    """Read the list of known failures; each entry needs its test and its reason."""
+    """Read the list of known failures; each entry needs its test, or tests, and the reason."""
     entries = read_toml(path).get("deviation", [])
     deviations = [
-        Deviation(entry["test"], entry["reason"].strip(), entry.get("transport", ""))
+        Deviation(test, entry["reason"].strip(), entry.get("transport", ""))
         for entry in entries
+        for test in entry.get("tests") or [entry["test"]]
     ]
     unexplained = [deviation.test for deviation in deviations if not deviation.reason]
     if unexplained:

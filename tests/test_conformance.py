@@ -106,6 +106,13 @@ def test_a_deviation_needs_a_reason(tmp_path: Path) -> None:
         read_deviations(listed)
 
 
+def test_several_tests_can_deviate_for_one_reason(tmp_path: Path) -> None:
+    listed = tmp_path / "deviations.toml"
+    listed.write_text('[[deviation]]\ntests = ["a", "b"]\ntransport = "asgi"\nreason = "Both."\n')
+    both = [Deviation(test, "Both.", "asgi") for test in ("a", "b")]
+    assert both == read_deviations(listed)
+
+
 def test_the_list_of_deviations_can_be_read() -> None:
     assert all(deviation.reason for deviation in read_deviations())
 
