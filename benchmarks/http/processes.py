@@ -26,8 +26,8 @@ class SetUpError(SystemExit):
     """Something is missing on this machine, or a server does not start."""
 
 
-def pinned(core: int, argv: list[str]) -> list[str]:
-    """The command, bound to one core."""
+def pinned(core: int | str, argv: list[str]) -> list[str]:
+    """The command, bound to one core, or to those of a list such as "0,1"."""
     return ["taskset", "-c", str(core), *argv]
 
 
@@ -62,6 +62,9 @@ def command_of(peer: Peer, port: int, server: str, threads: int) -> list[str]:
 class Server:
     """A peer's server, running while the block runs."""
 
+    #: what it is started on
+    core: int | str = SERVER_CORE
+
     def __init__(
         self, peer: str | Peer, server: str = "granian", threads: int = 1, **environ: str
     ) -> None:
@@ -74,7 +77,7 @@ class Server:
     def __enter__(self) -> Server:
         self.output: IO[bytes] = tempfile.TemporaryFile()
         self.process = subprocess.Popen(
-            pinned(SERVER_CORE, self.command),
+            pinned(self.core, self.command),
             cwd=ROOT,
             env=self.environ,
             stdout=self.output,

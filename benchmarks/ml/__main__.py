@@ -43,7 +43,7 @@ def parse() -> argparse.Namespace:
     )
     parser.add_argument("--quick", action="store_true", help="fewer and shorter rounds")
     parser.add_argument("--rounds", type=int, help="how many rounds (2, or 1 when quick)")
-    parser.add_argument("--seconds", type=float, help="of load in a round (2, or 1 when quick)")
+    parser.add_argument("--seconds", type=float, help="of load in a round (1.5, or 1 when quick)")
     parser.add_argument("--warm", type=float, default=1.0, help="seconds before the first round")
     parser.add_argument("--batch", type=int, default=64, help="items of a batch at most (64)")
     parser.add_argument("--clock", choices=CLOCKS, default="wall", help="for the gates")
@@ -53,7 +53,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--output", type=Path, default=RESULTS / "ml.json")
     options = parser.parse_args()
     options.rounds = options.rounds or (1 if options.quick else 2)
-    options.seconds = options.seconds or (1.0 if options.quick else 2.0)
+    options.seconds = options.seconds or (1.0 if options.quick else 1.5)
     options.environments = options.environments.absolute()
     for table in options.tables:
         if table not in TABLES:

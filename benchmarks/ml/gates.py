@@ -63,7 +63,7 @@ def gates_of(result: Found, clock: str) -> list[Gate]:
             share = median(goodput_of_stayers(run, clock) for run in runs)
             gates.append(Gate(f"leavers, goodput / ideal, {name}", share, least=LEAVERS))
     for name, once in result.get("overload", {}).items():
-        gates += _of_overload(name, once)
+        gates += _of_overload(name, once, clock)
     for interface, once in result.get("ids", {}).items():
         gates.append(Gate(f"ids, {interface}: wrong answers", once["wrong"], most=0.0))
     return gates
@@ -137,9 +137,9 @@ def goodput_of_stayers(run: dict[str, Found], clock: str) -> float:
     return ideal / leave["seconds"]
 
 
-def _of_overload(name: str, once: Found) -> Iterator[Gate]:
+def _of_overload(name: str, once: Found, clock: str) -> Iterator[Gate]:
     capacity, offered = once["capacity"], once["offered"]
-    goodput = offered["per_second"] / capacity["per_second"]
+    goodput = rate(offered, clock) / rate(capacity, clock)
     yield Gate(f"overload, goodput, {name}", goodput, least=OVERLOAD)
     for label, kind, most in (("accepted", "answered", ACCEPTED), ("refused", "refused", REFUSED)):
         slowest = offered[kind].get("p99", 0.0) / tables.DEADLINE

@@ -75,12 +75,13 @@ def get(server: ModelServer, path: str) -> Any:
     return document
 
 
-def wait_until_ready(server: ModelServer, item: Any, seconds: float = 90.0) -> None:
-    """Return when the model answers; some servers take connections before it is loaded."""
+def wait_until_ready(server: ModelServer, item: Any, seconds: float = 180.0) -> None:
+    """Bind the server to its core when the model answers; some take connections before."""
     end = time.monotonic() + seconds
     while True:
         try:
             ask(server, item)
+            server.bind()
             return
         except (SetUpError, OSError, http.client.HTTPException) as error:
             if time.monotonic() > end or server.process.poll() is not None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..http.processes import Server, free_port
+from ..http.processes import LOAD_CORE, SERVER_CORE, Server, free_port
 from .environments import python_of
 from .models import BATCH, SINGLE
 
@@ -139,7 +139,9 @@ ECHOES = {
 
 
 class ModelServer(Server):
-    """A system with a model, on the core of the servers, while the block runs."""
+    """A system with a model, running while the block runs; starting, until it is bound."""
+
+    core = f"{SERVER_CORE},{LOAD_CORE}"
 
     def __init__(
         self, system: System, model: str, models: Path, root: Path, **environ: str
@@ -197,8 +199,15 @@ class ModelServer(Server):
             with suppress(ProcessLookupError):
                 os.kill(pid, number)
 
-    def _wait(self, seconds: float = 90.0) -> None:
-        super()._wait(seconds)
+    def _wait(self, seconds: float = 0.0) -> None:
+        """Return at once: several start at the same time."""
+
+    def bind(self) -> None:
+        """Have all its threads run on the core of the servers from now on."""
+        for pid in self.family():
+            for task in Path(f"/proc/{pid}/task").iterdir():
+                with suppress(ProcessLookupError):
+                    os.sched_setaffinity(int(task.name), {SERVER_CORE})
 
     def __enter__(self) -> ModelServer:
         super().__enter__()

@@ -22,7 +22,7 @@ SHARES = (0.3, 0.6, 0.9)
 #: what a system with batching is compared with for one client, and for the encoder
 PLAIN = {"erlen-wsgi": "erlen-wsgi-plain", "erlen-asgi": "erlen-asgi-plain"}
 #: seconds of a run of the pairs with one client, and how many pairs
-PAIR_SECONDS, PAIRS = 0.7, 5
+PAIR_SECONDS, PAIRS = 0.6, 5
 
 #: share of the requests with an item that makes the model raise, and the items of a batch there
 BAD, BAD_BATCH = 0.01, 32
@@ -244,6 +244,7 @@ def ids(bench: Bench) -> Found:
     total = NUMBERED // (10 if bench.options.quick else 1)
     for interface, system in ECHOES.items():
         with bench.server(system, "none") as server:
+            loads.wait_until_ready(server, "0" * 12)
             found[interface] = loads.run(
                 server,
                 ["@" * 12],
