@@ -568,6 +568,7 @@ def test_a_page_links_to_the_documentation_where_that_is_served(
     ("options", "says"),
     [
         ({"page": "try"}, "like '/try', not 'try'"),
+        ({"page": "/<lang>/try"}, "like '/try', not '/<lang>/try'"),
         ({"page": "/x", "examples": [{"words": "a"}]}, "Example 0 has 'words'"),
     ],
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import subprocess
 import sys
@@ -101,6 +102,22 @@ def test_a_text_is_typed_and_answered_in_place(
     assert widths[0] == pytest.approx(3 * widths[1], rel=0.1)
     assert find(browser, "html") == page  # no other page was loaded
     keep_picture("demo-answered")
+
+
+def test_an_answer_that_is_out_of_sight_is_told_at_the_foot(site: str, browser: Any) -> None:
+    browser.get(site)
+    resize(browser, 390)
+    browser.find_elements(By.CSS_SELECTOR, ".examples button")[0].click()
+    wait_for(browser, lambda: texts(browser, "#history .asked"))
+    browser.execute_script("scrollTo(0, 0)")
+    assert not find(browser, ".glance").is_displayed()
+    script = "document.body.style.paddingTop = '2000px'"  # all of it is below the window
+    browser.execute_script(script)
+    write(browser, "text", "far")
+    browser.execute_script("scrollTo(0, 0); document.getElementById('form').requestSubmit()")
+    wait_for(browser, lambda: texts(browser, ".glance strong") == ["FAR"])
+    find(browser, ".glance").click()
+    wait_for(browser, lambda: not find(browser, ".glance").is_displayed())
 
 
 def test_what_was_asked_stays_in_this_tab(site: str, browser: Any) -> None:
@@ -262,7 +279,7 @@ def test_a_text_is_shown_as_it_streams(each_server: Server, browser: Any) -> Non
     write(browser, "text", "one two WAIT three")
     find(browser, "#run").click()
     wait_for(browser, lambda: texts(browser, "#result [data-text]") == ["one two"])
-    assert find(browser, "#stop").is_displayed()
+    wait_for(browser, lambda: find(browser, "#stop").is_displayed())
     each_server.fetch("POST", "/go-on")
     wait_for(browser, lambda: texts(browser, "#result [data-text]") == ["one two WAIT three"])
     wait_for(browser, lambda: texts(browser, "#calls figure"))
@@ -303,6 +320,23 @@ def test_without_scripts_the_form_brings_a_page(
 
 
 @pytest.mark.parametrize("name", ["curl", "python"])
+def test_a_program_reads_a_stream(site: str, browser: Any, tmp_path: Path, name: str) -> None:
+    browser.get(site + "/telling")
+    ask(browser, text="one two")
+    wait_for(browser, lambda: texts(browser, "#calls figure"))
+    call = find(browser, f"[data-call={name}]").get_property("textContent")
+    assert run(name, call, tmp_path).splitlines() == ['"one"', '" two"']
+
+
+def run(name: str, call: str, folder: Path) -> str:
+    """What a call prints."""
+    command = ["sh", "-c", call] if name == "curl" else [sys.executable, "-c", call]
+    ran = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=60)
+    assert ran.returncode == 0, ran.stderr
+    return ran.stdout
+
+
+@pytest.mark.parametrize("name", ["curl", "python"])
 def test_a_program_does_what_the_form_did(
     site: str, browser: Any, tmp_path: Path, name: str
 ) -> None:
@@ -317,10 +351,8 @@ def test_a_program_does_what_the_form_did(
     find(browser, "details.raw summary").click()
     shown = json.loads(find(browser, "details.raw pre").text)
     call = find(browser, f"[data-call={name}]").get_property("textContent")
-    command = ["sh", "-c", call] if name == "curl" else [sys.executable, "-c", call]
-    ran = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60)
-    assert ran.returncode == 0, ran.stderr
-    answer = json.loads(ran.stdout) if name == "curl" else eval(ran.stdout, {})
+    printed = run(name, call, tmp_path)
+    answer = json.loads(printed) if name == "curl" else ast.literal_eval(printed)
     for part in ("label", "table", "number", "words", "rest"):
         assert answer[part] == shown[part]
 

@@ -81,6 +81,19 @@ def test_files_are_named_as_curl_wants_them(filename: str, kind: str, part: str)
     assert curl_of(URL, [Sent("picture", "", filename, kind)]) == f"curl {part} \\\n  {URL}"
 
 
+def test_a_stream_is_read_line_by_line() -> None:
+    sent = [Sent("text", "a")]
+    assert curl_of(URL, sent, streams=True).startswith(
+        "curl --no-buffer \\\n  --form-string text=a"
+    )
+    assert python_of(URL, sent, streams=True).splitlines()[-4:] == [
+        "    stream=True,",
+        ")",
+        "for line in answer.iter_lines():",
+        "    print(line.decode())",
+    ]
+
+
 def test_values_of_one_name_are_all_sent() -> None:
     sent = [Sent("tag", "new"), Sent("tag", "old"), Sent("n", "1")]
     assert "data={'tag': ['new', 'old'], 'n': '1'}" in python_of(URL, sent)

@@ -42,17 +42,22 @@ class Call:
     text: str
 
 
-def calls_of(url: str, sent: t.Sequence[Sent]) -> list[Call]:
-    """The commands for what was sent, in the order in which it was."""
+def calls_of(url: str, sent: t.Sequence[Sent], *, streams: bool = False) -> list[Call]:
+    """The commands for what was sent, in the order in which it was.
+
+    :param streams: whether the answer comes as lines of JSON, one after the other
+    """
     return [
-        Call("curl", "curl", curl_of(url, sent)),
-        Call("python", "Python", python_of(url, sent)),
+        Call("curl", "curl", curl_of(url, sent, streams=streams)),
+        Call("python", "Python", python_of(url, sent, streams=streams)),
     ]
 
 
-def curl_of(url: str, sent: t.Sequence[Sent]) -> str:
+def curl_of(url: str, sent: t.Sequence[Sent], *, streams: bool = False) -> str:
     """The call for a POSIX shell."""
     parts = [part for each in sent for part in _curl_part(each)] or ["-X POST"]
+    if streams:
+        parts.insert(0, "--no-buffer")
     return " \\\n  ".join([f"curl {parts[0]}", *parts[1:], shlex.quote(url)])
 
 
@@ -70,7 +75,7 @@ def _curl_part(each: Sent) -> list[str]:
     return [f"-F {shlex.quote(value)}"]
 
 
-def python_of(url: str, sent: t.Sequence[Sent]) -> str:
+def python_of(url: str, sent: t.Sequence[Sent], *, streams: bool = False) -> str:
     """The call with the package `requests`."""
     texts: dict[str, list[str]] = {}
     for each in sent:
@@ -82,8 +87,12 @@ def python_of(url: str, sent: t.Sequence[Sent]) -> str:
     ]
     files = [f"({each.name!r}, {_python_file(each)})" for each in sent if each.filename is not None]
     given = [repr(url), *_python_group("data={", data, "}"), *_python_group("files=[", files, "]")]
+    ending = ["print(answer.json())"]
+    if streams:
+        given.append("stream=True")
+        ending = ["for line in answer.iter_lines():", "    print(line.decode())"]
     call = _python_group("answer = requests.post(", given, ")")
-    return "\n".join(["import requests", "", *call, "print(answer.json())"])
+    return "\n".join(["import requests", "", *call, *ending])
 
 
 def _python_group(before: str, parts: list[str], after: str) -> list[str]:

@@ -120,11 +120,11 @@ class Demos:
         def view() -> Response:
             return respond(self, demo)
 
-        methods, path = ["GET", "POST"], demo.page.path
-        self.app.add_url_rule(path, demo.endpoint, view, methods=methods, hidden=True)
+        path, options = demo.page.path, {"hidden": True, **demo.served.guards}
+        self.app.add_url_rule(path, demo.endpoint, view, methods=["GET", "POST"], **options)
         if any(each.files for each in demo.examples):
             rule = f"{_BELOW}/{demo.served.endpoint}/<int:number>/<name>"
-            self.app.add_url_rule(rule, demo.file_endpoint, demo.example_file, hidden=True)
+            self.app.add_url_rule(rule, demo.file_endpoint, demo.example_file, **options)
 
     def render(self, name: str, context: dict[str, t.Any]) -> str:
         """A template, with what it shows escaped whatever the application has Jinja do."""
@@ -148,7 +148,7 @@ def add_page(
     :param place: where the predictor was registered
     """
     page = Page(page) if isinstance(page, str) else page
-    if not page.path.startswith("/"):
+    if not page.path.startswith("/") or "<" in page.path:
         raise SetupError(f"The path of a page is like '/try', not {page.path!r}.", place)
     chosen = read_examples(examples, served.inputs, place)
     Demos.of(app).add(Demo(page, served, chosen))

@@ -279,6 +279,9 @@ def _context(demos: Demos, demo: Demo, token: Token, state: State) -> dict[str, 
     elsewhere += [f"{name}: {text}" for name, text in state.faults.items() if name not in shown]
     fault = state.fault or ("What is marked below has to be changed." if state.faults else "")
     url = url_for(served.endpoint, _external=True)
+    calls = None
+    if state.seconds is not None:
+        calls = calls_of(url, _sent(demo, state.form), streams=served.output.stream)
     docs = getattr(demos.app.extensions.get("erlen.docs"), "pages", ())
     about = {
         "title": demo.title,
@@ -306,7 +309,7 @@ def _context(demos: Demos, demo: Demo, token: Token, state: State) -> dict[str, 
         "problem": {"text": fault, "elsewhere": elsewhere} if fault or elsewhere else None,
         "failed": state.status != _OK or bool(fault),
         "result": _result(served.output, state),
-        "calls": calls_of(url, _sent(demo, state.form)) if state.seconds is not None else None,
+        "calls": calls,
     }
 
 

@@ -7,6 +7,7 @@ import { adopt, clearFaults, refusal, say, showFault } from "./answer.js";
 import { offerCopies } from "./copy.js";
 import { offerDrawing } from "./draw.js";
 import { faultOf, watchFiles, watchPaste } from "./files.js";
+import { watchAnswer } from "./glance.js";
 import { keep, listHistory } from "./history.js";
 import { follow } from "./stream.js";
 
@@ -22,6 +23,7 @@ prepareFields();
 offerCopies();
 listHistory(fill);
 watchPaste();
+const glance = watchAnswer(result);
 
 document.addEventListener("submit", (event) => {
   if (event.target !== form) return;
@@ -100,6 +102,7 @@ async function finish(submitter) {
   await preview?.decode().catch(() => {}); // it is no picture that a browser can show
   keep(new FormData(form), document.querySelector("#fields .drawn canvas") ?? preview);
   listHistory(fill);
+  glance();
 }
 
 /** Show at each field what is wrong with it; whether anything is. */
