@@ -15,7 +15,7 @@ import pytest
 from pydantic import BaseModel, Field
 
 from erlen import Blueprint, Erlen, current_app
-from erlen.api import Query
+from erlen.api import Depends, Header, Problem, Query
 from erlen.api.openapi import document
 from erlen.errors import SetupError
 from erlen.ml import Audio, BadItem, Image, Label, Predictor, QueueFull, Shown, Text, batched
@@ -221,6 +221,29 @@ def test_a_value_that_json_cannot_hold_is_an_error(app: Erlen, client: FlaskClie
 
     with pytest.raises(TypeError, match=r"builtins\.object.* cannot be written as JSON"):
         client.post("/odd", json={"text": "a"})
+
+
+def test_who_may_call_it_is_asked_for_the_page_too(app: Erlen, client: FlaskClient) -> None:
+    def check(key: Header[str] = "") -> None:
+        if key != "right":
+            raise Problem(401, "Who are you?")
+
+    served = app.predictor("/double", doubled, page=True, dependencies=[Depends(check)])
+    for method, path in (("POST", "/double"), ("GET", "/double/try"), ("POST", "/double/try")):
+        assert client.open(path, method=method, json={"number": 1}).status_code == 401
+    assert served.stats().requests == 0
+    headers = {"Key": "right"}
+    assert client.post("/double", json={"number": 1}, headers=headers).get_json() == 2.0
+    assert client.get("/double/try", headers=headers).status_code == 200
+
+
+def test_options_of_the_route_are_added_to_its_own(app: Erlen) -> None:
+    app.predictor(
+        "/double", doubled, tags=["numbers"], responses={429: "Slow down."}, operation_id="twice"
+    )
+    post = document(app)["paths"]["/double"]["post"]
+    assert (post["tags"], post["operationId"]) == (["numbers"], "twice")
+    assert {"429", "503"} <= {*post["responses"]}
 
 
 # What goes wrong

@@ -31,6 +31,8 @@ LOADS = ("start", "background", "first")
 #: Options of a predictor that its batcher gets.
 _BATCHING = ("max_size", "max_queue", "pure", "deadline", "collate", "workers")
 _OWN = ("endpoint", "page", "examples", "title", "description", "max_body", "load", *_BATCHING)
+#: Options of a route that say who may call it, and on which host it is.
+_GUARDS = ("dependencies", "host", "subdomain")
 _KEPT = "erlen.ml"
 
 
@@ -137,11 +139,15 @@ def _serve(
         title=options.get("title"),
         description=options.get("description"),
         most=options.get("max_body"),
+        guards={name: options[name] for name in _GUARDS if name in options},
         place=place,
     )
     endpoint = options.get("endpoint") or _snake(definition.name)
     rest = {name: value for name, value in options.items() if name not in _OWN}
-    scaffold.add_url_rule(rule, endpoint, _view_of(served), **_described(served), **rest)
+    said = _described(served)
+    if "responses" in rest:
+        rest["responses"] = {**said["responses"], **rest["responses"]}
+    scaffold.add_url_rule(rule, endpoint, _view_of(served), **{**said, **rest})
     page = options.get("page")
     record = getattr(scaffold, "record", None)
     if record is None:

@@ -57,6 +57,7 @@ class Served:
     :param batching: arguments of the batcher
     :param examples: dicts by inputs, or values of the only input
     :param most: bytes that a body may have
+    :param guards: options of the route that say who may call it
     """
 
     def __init__(
@@ -69,6 +70,7 @@ class Served:
         title: str | None = None,
         description: str | None = None,
         most: int | None = None,
+        guards: Mapping[str, t.Any] | None = None,
         place: Place | None = None,
     ) -> None:
         self.definition = definition
@@ -76,6 +78,8 @@ class Served:
         self.examples = [*examples]
         self.title = title or definition.title
         self.description = definition.description if description is None else description
+        #: Options of the route that say who may call it, for the page as well.
+        self.guards = dict(guards or {})
         self.place = place
         #: The endpoint of its route; with the blueprint's name once that is registered.
         self.endpoint = ""
