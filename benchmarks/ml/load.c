@@ -14,6 +14,7 @@
                       and after how many milliseconds, evenly drawn
      burst=0          every client asks once, at once; a half leaves after so many milliseconds (a
                       negative number: nobody leaves)
+     most=512         connections with a rate; requests beyond wait for one
      seed=1
 
    One thread, epoll, loopback only. Prints one JSON object. */
@@ -72,8 +73,8 @@ static double *waiting; /* arrivals without a connection, oldest first: a ring *
 static long ring = 1 << 20, first, waits;
 
 static struct {
-    double connections, rate, warm, seconds, total, bad, leave, leave_from, leave_to, burst, seed;
-} set = {.connections = 64, .warm = 0.5, .seconds = 2, .seed = 1};
+    double connections, rate, warm, seconds, total, bad, leave, leave_from, leave_to, burst, seed, most;
+} set = {.most = 512, .connections = 64, .warm = 0.5, .seconds = 2, .seed = 1};
 
 static void fail(const char *what)
 {
@@ -370,7 +371,7 @@ static int is_waiting(void)
 
 static void arrive(double due)
 {
-    if (!idles && opened < MOST)
+    if (!idles && opened < set.most)
         idle[idles++] = more();
     if (idles)
         ask(idle[--idles], due);
@@ -483,7 +484,7 @@ static void read_settings(int argc, char **argv)
         {"total", &set.total}, {"bad", &set.bad},
         {"leave", &set.leave}, {"leave_from", &set.leave_from},
         {"leave_to", &set.leave_to}, {"burst", &set.burst},
-        {"seed", &set.seed},
+        {"seed", &set.seed}, {"most", &set.most},
     };
     for (int i = 3; i < argc; i++) {
         char *value = strchr(argv[i], '=');
@@ -494,7 +495,7 @@ static void read_settings(int argc, char **argv)
             fail(argv[i]);
         *known[k].value = atof(value + 1);
     }
-    if (set.connections < 1 || set.connections > MOST)
+    if (set.connections < 1 || set.connections > MOST || set.most > MOST)
         fail("too few or too many connections");
 }
 

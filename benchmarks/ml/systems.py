@@ -129,6 +129,16 @@ SYSTEMS = {
         System("erlen-asgi-plain", _granian("asgi", "plain_async"), batches=False),
         System("erlen-wsgi", _granian("wsgi", "batching")),
         System("erlen-asgi", _granian("asgi", "batching_async")),
+        System(
+            "erlen-wsgi-predictor",
+            _granian("wsgi", "app", "predictor_app"),
+            unwrap=lambda answer: answer,
+        ),
+        System(
+            "erlen-asgi-predictor",
+            _granian("asgi", "app", "predictor_app"),
+            unwrap=lambda answer: answer,
+        ),
     )
 }
 #: interface → Erlen with the function that gives items back

@@ -113,12 +113,13 @@ def _throughput(bench: Bench, model: str) -> Found:
                     )
                 closed.setdefault(name, []).append(once)
                 tell(f"{model}: {name}, {once['per_second']:.0f}/s")
+        asked = {name: servers[name] for name in servers if name in options.arrivals}
         batches = _batches(servers)  # before there are other loads
         return {
             "clients": closed,
             "batches": batches,
             "pairs": _pairs(servers, items),
-            "arrivals": _arrivals(servers, items, closed, options),
+            "arrivals": _arrivals(asked, items, closed, seconds),
         }
 
 
@@ -137,19 +138,17 @@ def _pairs(servers: dict[str, ModelServer], items: list[Any]) -> Found:
 
 
 def _arrivals(
-    servers: dict[str, ModelServer], items: list[Any], closed: Found, options: argparse.Namespace
+    servers: dict[str, ModelServer], items: list[Any], closed: Found, seconds: float
 ) -> Found:
     """Requests that come as a Poisson process, at shares of what the clients in a loop got."""
     found: Found = {}
     for name in servers:
-        if name not in options.arrivals:
-            continue
         capacity = median(once["per_second"] for once in closed[name])
         found[name] = {}
         for share in SHARES:
             rate = share * capacity
             with awake(servers[name]) as server:
-                once = loads.run(server, items, rate=rate, warm=0.5, seconds=options.seconds)
+                once = loads.run(server, items, rate=rate, warm=0.5, seconds=seconds)
             found[name][str(share)] = once
     return found
 
@@ -196,7 +195,11 @@ def leavers(bench: Bench) -> Found:
     """system → crowds that ask at once: all of it stays, a half leaves."""
     found: Found = {}
     items = models.items_of("encoder", bench.models)
-    environ = {"BENCHMARK_BATCH": str(CROWD_BATCH), "BENCHMARK_QUEUE": str(2 * CROWD)}
+    environ = {
+        "BENCHMARK_BATCH": str(CROWD_BATCH),
+        "BENCHMARK_QUEUE": str(2 * CROWD),
+        "BENCHMARK_CANCELS": "yes",
+    }
     for name in PLAIN:
         if name not in bench.options.systems:
             continue

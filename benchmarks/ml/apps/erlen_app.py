@@ -6,13 +6,15 @@ import os
 from typing import Any
 
 from erlen import Erlen, request
-from erlen.ml import DeadlineExceeded, QueueFull, batched
+from erlen.ml import batched
 
 from ..models import BATCH, from_environ
 
 #: seconds for an item, where the table sets any, and how many items may wait
 DEADLINE = float(os.environ.get("BENCHMARK_DEADLINE", "0")) or None
 QUEUE = int(os.environ.get("BENCHMARK_QUEUE", "0")) or None
+#: whether a view ends when its client leaves
+CANCELS = "BENCHMARK_CANCELS" in os.environ
 
 predict = from_environ()
 predict_one = batched(max_size=BATCH, max_queue=QUEUE, deadline=DEADLINE)(predict)
@@ -26,7 +28,7 @@ def answer() -> Any:
     return {"output": predict([request.get_json()["input"]])[0]}
 
 
-@plain_async.post("/predict", cancel_on_disconnect=True)
+@plain_async.post("/predict")
 async def answer_async() -> Any:
     return {"output": predict([request.get_json()["input"]])[0]}
 
@@ -36,20 +38,12 @@ def answer_batched() -> Any:
     return {"output": predict_one(request.get_json()["input"])}
 
 
-@batching_async.post("/predict", cancel_on_disconnect=True)
+@batching_async.post("/predict", cancel_on_disconnect=CANCELS)
 async def answer_batched_async() -> Any:
     return {"output": await predict_one.ask(request.get_json()["input"])}
 
 
 for app in (batching, batching_async):
-
-    @app.errorhandler(QueueFull)
-    def refuse(error: QueueFull) -> Any:
-        return {"error": "busy"}, 503, {"Retry-After": str(max(1, round(error.retry_after)))}
-
-    @app.errorhandler(DeadlineExceeded)
-    def give_up(error: DeadlineExceeded) -> Any:
-        return {"error": "late"}, 504
 
     @app.get("/stats")
     def stats() -> Any:
