@@ -61,7 +61,7 @@ class Digits:
     def encode(self, result: tuple[np.ndarray, np.ndarray]) -> Reading:
         digit, probabilities = result
         squares = np.kron(1 - digit / INK, np.ones((12, 12)))
-        return Reading(Label.of(probabilities.round(4)), Image.of(squares))
+        return Reading(Label.of(probabilities.round(4).tolist()), Image.of(squares))
 
     def warm_up(self) -> list[np.ndarray]:
         return [np.zeros((8, 8))]

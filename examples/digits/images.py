@@ -33,8 +33,8 @@ def read_ink(image: Image.Image) -> np.ndarray:
     """
     scale = WORKING_SIZE / max(image.size)
     if scale < 1:
-        size = (max(1, round(side * scale)) for side in image.size)
-        image = image.resize(tuple(size), Image.Resampling.BOX)
+        size = max(1, round(image.width * scale)), max(1, round(image.height * scale))
+        image = image.resize(size, Image.Resampling.BOX)
     picture = image.convert("RGBA")
     paper = Image.new("RGBA", picture.size, "white")
     grey = Image.alpha_composite(paper, picture).convert("L")

@@ -118,6 +118,8 @@ def test_an_answer_that_is_out_of_sight_is_told_at_the_foot(site: str, browser: 
     wait_for(browser, lambda: texts(browser, ".glance strong") == ["FAR"])
     find(browser, ".glance").click()
     wait_for(browser, lambda: not find(browser, ".glance").is_displayed())
+    seen = "const box = arguments[0].getBoundingClientRect(); return box.top < innerHeight"
+    assert browser.execute_script(seen, find(browser, "#result"))
 
 
 def test_what_was_asked_stays_in_this_tab(site: str, browser: Any) -> None:
@@ -212,7 +214,7 @@ def test_markup_stays_text(site: str, browser: Any, path: str, tmp_path: Path) -
         browser.find_element(By.NAME, "table").send_keys(str(table))
     ask(browser, text=MARKUP)
     wait_for(browser, lambda: "ONERROR" in find(browser, "#result").text.upper())
-    browser.find_elements(By.CSS_SELECTOR, "#history li button")[0].click()
+    browser.execute_script("document.querySelector('#history li button').click()")
     assert browser.title == title
     strange = "#result script, #calls script, #history script, [onerror], img[src=x]"
     assert browser.find_elements(By.CSS_SELECTOR, strange) == []
@@ -272,6 +274,57 @@ def test_a_file_is_refused_before_it_is_sent(
     ask(browser, title="a", text="b")
     assert says in find(browser, f"#input-{name}-error").text
     assert "Nothing asked yet" in find(browser, "#result").text
+
+
+GIVE = """
+  const [name, kind] = arguments;
+  const transfer = new DataTransfer();
+  const picture = document.createElement("canvas");
+  picture.width = 20;
+  picture.height = 10;
+  return new Promise((done) => picture.toBlob((blob) => {
+    transfer.items.add(new File([blob], "given.png", { type: "image/png" }));
+    const place = document.querySelector(`#input-${name}-field [data-drop]`);
+    const about = { bubbles: true, cancelable: true };
+    if (kind === "paste") {
+      document.body.dispatchEvent(new ClipboardEvent(kind, { ...about, clipboardData: transfer }));
+    } else place.dispatchEvent(new DragEvent(kind, { ...about, dataTransfer: transfer }));
+    done();
+  }));
+"""
+
+
+@pytest.mark.parametrize("kind", ["paste", "drop"])
+def test_a_picture_is_pasted_or_dropped(site: str, browser: Any, kind: str) -> None:
+    browser.get(site + "/everything")
+    browser.execute_script(GIVE, "photo", kind)
+    wait_for(browser, lambda: find(browser, "#input-photo-field .preview").is_displayed())
+    ask(browser, title="a", text="b")
+    picture = find(browser, ".output-image img")
+    wait_for(browser, lambda: picture.get_property("naturalWidth") == 20)
+    assert "photo=@given.png" in find(browser, "[data-call=curl]").text
+
+
+def test_a_finger_draws(site: str, browser: Any) -> None:
+    browser.get(site + "/everything")
+    canvas = find(browser, "#input-sketch-field canvas")
+    browser.execute_script("arguments[0].scrollIntoView({ block: 'center' })", canvas)
+    box = browser.execute_script("return arguments[0].getBoundingClientRect().toJSON()", canvas)
+    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    for kind, points in (
+        ("touchStart", [{"x": x - 40, "y": y}]),
+        ("touchMove", [{"x": x + 40, "y": y}]),
+        ("touchEnd", []),
+    ):
+        event = {"type": kind, "touchPoints": points}
+        browser.execute_cdp_cmd("Input.dispatchTouchEvent", event)
+    field = browser.find_element(By.NAME, "sketch")
+    wait_for(browser, lambda: field.get_attribute("value").endswith("drawing.png"))
+    ask(browser, title="a", text="b")
+    picture = find(browser, ".output-image img")
+    wait_for(browser, lambda: picture.get_property("naturalWidth") == 200)
+    find(browser, "#input-sketch-field [data-wipe]").click()
+    assert field.get_attribute("value") == ""
 
 
 def test_a_text_is_shown_as_it_streams(each_server: Server, browser: Any) -> None:

@@ -148,7 +148,8 @@ def _read(demo: Demo, token: Token) -> State:
     found = Form(
         # Forms send lines as mail does; programs, and people who look at the field, do not.
         MultiDict((name, text.replace("\r\n", "\n")) for name, text in form.items(multi=True)),
-        MultiDict((name, file) for name, file in files.items(multi=True) if _is_chosen(file)),
+        # Browsers send a part without a name where nobody chose a file.
+        MultiDict((name, file) for name, file in files.items(multi=True) if file.filename),
     )
     for name in (FIELD, EXAMPLE_FIELD, CHOOSE_FIELD):
         found.texts.poplist(name)
@@ -181,15 +182,6 @@ def _form_of(demo: Demo, chosen: Chosen) -> Form:
                 form.add(each.name, text)
     files = MultiDict((name, file.upload(name)) for name, file in chosen.files.items())
     return Form(form, files, example=chosen.number if chosen.files else None)
-
-
-def _is_chosen(file: FileStorage) -> bool:
-    """Whether somebody chose it: browsers send an empty part where nobody did."""
-    if file.filename:
-        return True
-    has_some = bool(file.stream.read(1))
-    file.stream.seek(0)
-    return has_some
 
 
 # The answer

@@ -21,5 +21,7 @@ export function watchAnswer(result) {
     isSeen = entry.isIntersecting;
     if (isSeen) line.hidden = true;
   }, { rootMargin: "0px 0px -80px" }).observe(result);
+  // It must not stand before what somebody goes on to.
+  addEventListener("scroll", () => (line.hidden = true), { passive: true });
   return show;
 }
