@@ -11,10 +11,13 @@ import threading
 import tracemalloc
 import typing as t
 import zlib
+from functools import cache
 
 import numpy as np
 import PIL.Image
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from pydantic import BaseModel, Field
 
 from erlen import Erlen
@@ -384,6 +387,50 @@ def test_a_long_name_is_not_echoed_whole(predicting: FlaskClient) -> None:
     answer = predicting.post("/all", json={**GOOD, "x" * 100_000: 1})
     assert refused(answer)[0] == 422
     assert len(answer.get_data()) < 2_000
+
+
+ANYTHING = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text(max_size=30)
+    | st.binary(max_size=200).map(text_of)
+    | st.sampled_from([text_of(png()), text_of(png()[:700]), "data:image/png;base64,", "a,b\n1,2"]),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=5), inner),
+    max_leaves=12,
+)
+MEMBERS = ("number", "vector", "anything", "image", "sound", "file", "table", "weights")
+
+
+@settings(max_examples=300)
+@given(st.dictionaries(st.sampled_from(MEMBERS), ANYTHING), st.booleans())
+def test_whatever_comes_is_answered_or_refused(body: dict[str, t.Any], is_form: bool) -> None:
+    client = kept_client()
+    if is_form:
+        form = {
+            name: value if isinstance(value, str) else json.dumps(value)
+            for name, value in body.items()
+        }
+        answer = client.post("/all", data={"number": "1", "vector": "[[1, 2], [3, 4]]", **form})
+    else:
+        data = json.dumps({**GOOD, **body})
+        answer = client.post("/all", data=data, content_type="application/json")
+    if answer.status_code == 200:
+        assert isinstance(answer.get_json(), float)
+    else:
+        status, locations = refused(answer)
+        assert status in (400, 422)
+        assert locations or status == 400
+
+
+@cache
+def kept_client() -> FlaskClient:
+    """A client of an application of its own: the examples of a property share it."""
+    app = Erlen("kept")
+    app.testing = True
+    app.predictor("/all", Everything(), load="first")
+    return app.test_client(transport="wsgi")
 
 
 def mixed_requests() -> list[dict[str, t.Any]]:
