@@ -25,6 +25,7 @@ _SERVE = ["erlen", "serve", "{app}", "--bind", "{bind}", "--workers", "{workers}
 #: The package that each server needs, and its command line after ``python -m``.
 COMMANDS: dict[str, tuple[str, list[str]]] = {
     "granian": ("granian", [*_SERVE, "--interface", "wsgi"]),
+    "granian-auto": ("granian", _SERVE),
     "granian-serving-asgi": ("granian", [*_SERVE, "--interface", "asgi"]),
     "gunicorn-sync": ("gunicorn", ["gunicorn", "{app}", "-b", "{bind}", "-w", "{workers}"]),
     "gunicorn-gthread": (
@@ -43,7 +44,7 @@ COMMANDS: dict[str, tuple[str, list[str]]] = {
     "waitress": ("waitress", ["waitress", "--listen={bind}", "{app}"]),
 }
 
-SERVERS = [kind for kind in COMMANDS if kind != "script"]
+SERVERS = [kind for kind in COMMANDS if kind not in ("script", "granian-auto")]
 
 _UVICORN = ["uvicorn", "{app}", "--interface=asgi3", "--host=127.0.0.1", "--port={port}"]
 

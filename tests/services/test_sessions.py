@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
 from collections.abc import Iterator
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing
 from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
@@ -14,6 +12,7 @@ from typing import Any
 import pytest
 from databases import Redis
 from serving import Server, running
+from workers import connect_to_both
 
 pytestmark = [pytest.mark.live, pytest.mark.timeout(60)]
 
@@ -64,16 +63,6 @@ class Visitor:
         return response.status, json.loads(content) if is_json else content
 
 
-@contextmanager
-def stopped(worker: int) -> Iterator[None]:
-    """While one worker of Gunicorn is stopped, the other takes all connections."""
-    os.kill(worker, signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        os.kill(worker, signal.SIGCONT)
-
-
 @pytest.fixture(scope="module")
 def connections(server: Server, kind: str) -> Iterator[list[HTTPConnection]]:
     """One that stays open to each of the two workers."""
@@ -83,15 +72,8 @@ def connections(server: Server, kind: str) -> Iterator[list[HTTPConnection]]:
             connection = opened.enter_context(closing(server.http()))
             return connection, Visitor([connection]).ask("GET", "/pid")[1]["pid"]
 
-        first, pid = connect()
-        if kind.startswith("gunicorn"):
-            with stopped(pid):
-                second, other = connect()
-        else:  # each of Granian's workers has a socket of its own; the system chooses by chance
-            found = (connect() for _ in range(100))
-            second, other = next(one for one in found if one[1] != pid)
-        assert pid != other
-        yield [first, second]
+        one, other = connect_to_both(kind, connect)
+        yield [one[0], other[0]]
 
 
 @pytest.fixture
