@@ -6,6 +6,7 @@ import contextlib
 import io
 import json
 import re
+import threading
 from collections.abc import Callable, Iterator
 from html import unescape
 from pathlib import Path
@@ -602,6 +603,32 @@ def test_a_stream_ends_with_the_page(client: FlaskClient) -> None:
     assert pieces == ["data: one", "data:  two\ndata: three"]
     assert page.startswith("event: page\n")
     assert "one two\nthree" in part(page.replace("\ndata: ", "\n"), "result")
+
+
+class Endless:
+    """Counts for as long as somebody listens."""
+
+    closed = threading.Event()
+
+    def predict(self, text: str) -> Iterator[str]:
+        try:
+            while True:
+                yield text
+        finally:
+            self.closed.set()
+
+
+def test_a_stream_ends_when_nobody_reads_it_any_more(app: Erlen) -> None:
+    app.predictor("/endless", Endless(), page="/e")
+    client = app.test_client()
+    Endless.closed.clear()
+    data = {"erlen-token": token_of(client, "/e"), "text": "on"}
+    answer = client.post("/e", data=data, headers={"Accept": "text/event-stream"})
+    pieces = iter(answer.response)
+    assert next(pieces) == b"data: on\n\n"
+    assert not Endless.closed.is_set()
+    answer.close()
+    assert Endless.closed.wait(20)
 
 
 def test_an_error_before_the_first_item_is_a_page(client: FlaskClient) -> None:

@@ -256,7 +256,8 @@ def _events(demos: Demos, demo: Demo, token: Token, state: State) -> Response:
         page = demos.render(demo.page.template, _context(demos, demo, token, state))
         yield Event(page, event="page")
 
-    return EventStream(stream_with_context(events()))
+    kept: t.Any = events()
+    return EventStream(stream_with_context(kept))
 
 
 # Out
