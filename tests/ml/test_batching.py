@@ -27,6 +27,9 @@ from erlen.ml import (
     batched,
 )
 from erlen.ml.batching.errors import Hopeless
+from erlen.ml.batching.items import Item
+from erlen.ml.batching.runner import Runners
+from erlen.ml.batching.signal import Signal
 
 
 class Model:
@@ -230,6 +233,94 @@ def test_waiting_in_a_coroutine_is_refused() -> None:
 
     with pytest.raises(RuntimeError, match="'double'.* 'ask'"):
         asyncio.run(main())
+
+
+def asking_another() -> Callable[[int], int]:
+    return Batcher(lambda items: [2 * item for item in items]).submit
+
+
+def running_a_loop() -> Callable[[int], int]:
+    async def double(item: int) -> int:
+        return 2 * item
+
+    def run(item: int) -> int:
+        loop = asyncio.new_event_loop()
+        doubled = double(item)
+        try:
+            return loop.run_until_complete(doubled)
+        finally:
+            doubled.close()
+            loop.close()
+
+    return run
+
+
+@pytest.mark.parametrize("make", [asking_another, running_a_loop])
+@pytest.mark.parametrize("count", [1, 4])
+def test_a_quick_function_that_needs_a_thread_gets_one(
+    make: Callable[[], Callable[[int], int]], count: int
+) -> None:
+    double = make()
+    threads: list[str] = []
+
+    def function(items: list[int]) -> list[int]:
+        threads.append(threading.current_thread().name)
+        return [double(item) for item in items]
+
+    batcher = Batcher(function, name="needy", clock=lambda: 0.0)
+
+    async def main() -> list[list[int]]:
+        return [await asyncio.gather(*map(batcher.ask, range(count))) for _ in range(6)]
+
+    assert asyncio.run(main()) == [[2 * n for n in range(count)]] * 6
+    assert threads.count("MainThread") <= 1
+
+
+def test_a_function_that_must_not_be_repeated_is_not_tried_on_the_loop() -> None:
+    inner = Batcher(Model())
+    batcher = Batcher(lambda items: [*map(inner.submit, items)], pure=False, clock=lambda: 0.0)
+
+    async def main() -> list[int]:
+        return [await batcher.ask(number) for number in range(4)]
+
+    assert asyncio.run(main()) == [0, 2, 4, 6]
+
+
+def test_a_function_that_calls_its_own_batcher_is_told_so() -> None:
+    def function(items: list[int]) -> list[int]:
+        return [batcher.submit(item) for item in items]
+
+    batcher: Batcher[int, int] = Batcher(function, name="itself")
+    with pytest.raises(RuntimeError, match="'itself' calls itself"):
+        batcher.submit(1, deadline=30)
+
+
+def test_an_async_function_that_calls_its_own_batcher_is_told_so() -> None:
+    async def function(items: list[int]) -> list[int]:
+        return [await batcher.ask(item) for item in items]
+
+    batcher: Batcher[int, int] = Batcher(function, name="itself")
+
+    async def main() -> None:
+        await asyncio.wait_for(batcher.ask(1), 30)
+
+    with pytest.raises(RuntimeError, match="'itself' calls itself"):
+        asyncio.run(main())
+
+
+def test_where_no_thread_is_to_be_had_the_loop_computes(monkeypatch: pytest.MonkeyPatch) -> None:
+    def start(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    batcher = Batcher(Model(), max_size=2)
+
+    async def main() -> list[int]:
+        asked = asyncio.gather(*map(batcher.ask, range(5)))
+        return await asyncio.wait_for(asked, 30)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", start)
+        assert asyncio.run(main()) == [0, 2, 4, 6, 8]
 
 
 def test_plain_code_under_the_bridge_waits_in_its_task() -> None:
@@ -585,6 +676,19 @@ def test_others_go_on_when_the_leader_is_stopped(held: Model, error: type[BaseEx
     assert len([o for o in outcomes if isinstance(o, int)]) == 2
 
 
+def test_a_batch_that_is_broken_off_brings_nobody_back_who_has_left() -> None:
+    batcher = Batcher(Model())
+    left, other = (Item(number, None, batcher._clock()) for number in (1, 2))
+    for item in (left, other):
+        item.wake = Signal()
+        batcher._join(item)
+    batch = batcher._take(left)
+    # One leaves when it is known already who of the batch has no outcome.
+    batcher._withdraw(left, "left")
+    batcher._break_off(batch, SystemExit(), None)
+    assert [*batcher._line.waiting] == [other]
+
+
 def test_a_function_that_always_stops_its_thread_is_not_tried_for_ever(held: Model) -> None:
     def function(items: list[int]) -> list[int]:
         if 0 not in items:
@@ -866,3 +970,24 @@ def test_greenlets_of_gevent_share_batches() -> None:
     command = [sys.executable, "-c", GREENLETS]
     told = subprocess.run(command, capture_output=True, text=True, check=True)
     assert told.stdout.split() == ["late", "1", "4", "1"]
+
+
+def test_a_runner_that_is_called_for_nothing_loses_no_work() -> None:
+    runners = Runners("idle")
+    done = threading.Semaphore(0)
+
+    def work(signal: Signal) -> None:
+        signal.set()
+        done.release()
+
+    for _ in range(50):
+        both = threading.Barrier(3)
+
+        def wait(signal: Signal, both: threading.Barrier = both) -> None:
+            both.wait(timeout=10)
+
+        runners.start(work)
+        assert done.acquire(timeout=10)
+        runners.start(wait)
+        runners.start(wait)
+        both.wait(timeout=10)

@@ -22,7 +22,7 @@ from ...paths import caller_place, find_source
 from .collate import Collate, CollateLike, collate_for
 from .errors import BatcherClosed, DeadlineExceeded
 from .items import DONE, GONE, Item, call_on
-from .leading import Leading, resolve
+from .leading import Leading, NeedsThread, resolve
 from .line import LEAD
 from .signal import Signal
 from .stats import Observer, Stats
@@ -107,7 +107,11 @@ class Batcher(Leading, t.Generic[T, R]):
                 f"{self.name!r} is called in a coroutine, whose event loop would stand still until"
                 " there is a result. Write 'await' and call its method 'ask' instead."
             )
-        given = self._item(item, deadline)
+        key, value, seconds = self._prepared(item, deadline)
+        since = self._clock()
+        if seconds > 0 and self._may_begin(since):
+            return t.cast(R, self._compute_alone(value, since))
+        given = Item(value, key, since, seconds)
         given.wake = signal = Signal()
         if self._join(given) is LEAD or self._wait(given, signal):
             self._start(self._lead(given, signal))
@@ -117,11 +121,23 @@ class Batcher(Leading, t.Generic[T, R]):
         """:meth:`submit` for coroutines. Cancelling it gives the item up."""
         from asyncio import get_running_loop
 
-        given = self._item(item, deadline)
+        key, value, seconds = self._prepared(item, deadline)
+        since = self._clock()
+        begins = seconds > 0 and not self.is_async and self._is_quick() and self._may_begin(since)
+        if begins:
+            try:
+                return t.cast(R, self._compute_alone(value, since, on_loop=True))
+            except NeedsThread:
+                pass
+            finally:
+                self._mind(self._clock() - since)
+        given = Item(value, key, since, seconds)
         given.loop = loop = get_running_loop()
         given.future = future = loop.create_future()
         timer = None
-        if self._join(given) is LEAD:
+        if begins:
+            self._try_alone_beside(given)
+        elif self._join(given) is LEAD:
             self._lead_here(given)
         if given.until != inf:
             timer = loop.call_later(given.deadline, self._expire, given)
@@ -133,12 +149,20 @@ class Batcher(Leading, t.Generic[T, R]):
             if given.state is not DONE and given.state is not GONE:
                 self._start(self._withdraw(given, "left"))
 
-    def _item(self, value: t.Any, deadline: float | None) -> Item:
+    def _prepared(self, value: t.Any, deadline: float | None) -> tuple[t.Any, t.Any, float]:
+        """Key, value and seconds of an item. Raises what makes it impossible."""
         key = None
         if self._prepares:
             key, value = self.collate.prepare(value)
-        seconds = self.deadline if deadline is None else _checked_deadline(deadline)
-        return Item(value, key, self._clock(), seconds)
+        return key, value, self.deadline if deadline is None else _checked_deadline(deadline)
+
+    def _may_begin(self, now: float) -> bool:
+        """Whether an item is alone; it is counted then."""
+        with self._lock:
+            if not self._line.claim(now):
+                return False
+            self._tally.requests += 1
+        return True
 
     def _wait(self, item: Item, signal: Signal) -> bool:
         """Sleep until the item has an outcome or leads; whether it leads."""

@@ -57,7 +57,7 @@ def steps(
                 following.append(leader)
             if is_settled:
                 deliver(group)
-                batcher._tell(group, error, now - begun, now)
+                batcher._tell([now - item.since for item in group], error, now - begun)
             del error
             if has_ended:
                 return

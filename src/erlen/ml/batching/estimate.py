@@ -11,6 +11,8 @@ from collections import deque
 
 #: Of so many last batches of a class the median counts: one that was held up says nothing.
 KEPT = 11
+#: PERF: after so many batches of a class its median is looked for anew.
+EVERY = 4
 #: A size is good enough if an item costs at most so much more than at the best size.
 TOLERANCE = 1.03
 #: After so many batches of the same limit, a neighbouring one is tried.
@@ -22,7 +24,7 @@ FORGET_LIMIT_AFTER = 1024
 class SizeClass:
     """Measurements of alike sizes."""
 
-    __slots__ = ("_last", "fastest", "seconds", "size")
+    __slots__ = ("_count", "_last", "fastest", "seconds", "size")
 
     def __init__(self) -> None:
         #: Mean size of these batches, 0 without any.
@@ -31,14 +33,20 @@ class SizeClass:
         self.seconds = 0.0
         self.fastest = 0.0
         self._last: deque[float] = deque(maxlen=KEPT)
+        self._count = 0
 
-    def note(self, size: int, seconds: float) -> None:
+    def note(self, size: int, seconds: float) -> bool:
+        """A batch has taken so long; whether that changes what is said of the class."""
         last = self._last
         last.append(seconds)
         self.size += (size - self.size) / len(last)
+        self._count += 1
+        if self._count > KEPT and self._count % EVERY:
+            return False
         in_order = sorted(last)
         self.seconds = in_order[len(in_order) // 2 if len(in_order) > 2 else 0]
         self.fastest = in_order[0]
+        return True
 
 
 class Estimate:
@@ -58,9 +66,9 @@ class Estimate:
     def note(self, size: int, seconds: float) -> None:
         """A batch of `size` took so many `seconds`."""
         index = min((size - 1).bit_length(), len(self.classes) - 1)
-        self.classes[index].note(size, seconds)
         self.batches += 1
-        self._best = self._find_best()
+        if self.classes[index].note(size, seconds):
+            self._best = self._find_best()
         if self.limit < self.max_size and self.batches % FORGET_LIMIT_AFTER == 0:
             self.limit *= 2
 

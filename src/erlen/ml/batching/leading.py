@@ -9,10 +9,10 @@ import functools
 import threading
 import time
 import typing as t
-from contextvars import Context
+from contextvars import Context, ContextVar
 from math import inf
 
-from .computing import interrupted, is_out_of_memory, steps
+from .computing import checked, interrupted, is_out_of_memory, steps
 from .errors import QueueFull
 from .estimate import Estimate
 from .items import DONE, GONE, RUNNING, Item, call_on, deliver
@@ -38,6 +38,9 @@ INLINE_SECONDS = 0.002
 BLOCKING_SECONDS = 0.02
 #: Seconds for which none is tried, after the first such run.
 FIRST_BAN = 10.0
+
+#: The batcher whose function runs.
+_running: ContextVar[Leading] = ContextVar("erlen_running_batcher")
 
 
 class Leading:
@@ -68,6 +71,10 @@ class Leading:
 
     def _join(self, item: Item) -> str:
         """Let an item wait; what its waiter has to do then. Raises what keeps it out."""
+        if self.workers == 1 and _running.get(None) is self:
+            raise RuntimeError(
+                f"{self.name!r} calls itself: the item would wait for the batch that gives it."
+            )
         try:
             with self._lock:
                 self._tally.requests += 1
@@ -94,7 +101,8 @@ class Leading:
     def _is_quick(self) -> bool:
         """Whether a batch is better computed on the loop than taken to a thread and back."""
         estimate, line = self._estimate, self._line
-        if not estimate.is_known or self._clock() < self._banned_until:
+        # What fails for want of a thread has to be repeatable.
+        if not (self.pure and estimate.is_known) or self._clock() < self._banned_until:
             return False
         size = min(max(len(line.waiting), line.last_in_flight), estimate.best_size())
         return estimate.fastest(size) <= INLINE_SECONDS
@@ -220,9 +228,17 @@ class Leading:
             return
         begun = time.perf_counter()
         self._compute_on_loop(batch)
-        if time.perf_counter() - begun > BLOCKING_SECONDS:
-            self._banned_until = self._clock() + self._ban
-            self._ban *= 2
+        self._mind(time.perf_counter() - begun)
+
+    def _mind(self, seconds: float) -> None:
+        """An event loop was kept from its work for so long."""
+        if seconds > BLOCKING_SECONDS:
+            self._keep_off_loops()
+
+    def _keep_off_loops(self) -> None:
+        """Compute on no event loop for a while, each time for longer."""
+        self._banned_until = self._clock() + self._ban
+        self._ban *= 2
 
     def _compute_on_loop(self, batch: list[Item]) -> None:
         """Run the function once; where that fails, others try again, beside the loop."""
@@ -230,8 +246,12 @@ class Leading:
         computing = steps(self, batch, following)
         try:
             args = next(computing)
+            is_suspect = False
             try:
-                results = Context().run(self.function, *args)
+                results = Context().run(self._call, *args)
+            except RuntimeError:
+                # It may be that asyncio refuses what would stop the loop, or another batcher does.
+                is_suspect = True
             except BaseException as error:
                 args = computing.throw(error)
             else:
@@ -239,7 +259,8 @@ class Leading:
         except StopIteration:
             pass
         else:
-            self._runners.start(functools.partial(self._finish, computing, args, following))
+            finish = self._try_beside if is_suspect else self._finish
+            self._runners.start(functools.partial(finish, computing, args, following))
             return
         finally:
             for item in following:
@@ -250,6 +271,12 @@ class Leading:
     ) -> functools.partial[t.Any] | None:
         """Go on with what was begun on a loop."""
         return self._further(self._drive(computing, following, args))
+
+    def _try_beside(
+        self, computing: Computing, args: t.Any, following: list[Item], _: Signal
+    ) -> functools.partial[t.Any] | None:
+        """Call the function again that has failed on a loop: whether that was why."""
+        return self._further(self._drive(computing, following, args, self._keep_off_loops))
 
     async def _lead_async(self, leader: Item) -> None:
         """Collect and await one batch of an async function."""
@@ -273,6 +300,7 @@ class Leading:
             return
         following: list[Item] = []
         computing = steps(self, batch, following)
+        _running.set(self)  # of this task's own context
         try:
             args = next(computing)
             while True:
@@ -322,19 +350,33 @@ class Leading:
         computing = steps(self, batch, following, leader if leader.loop is None else None)
         return self._drive(computing, following)
 
+    def _call(self, *args: t.Any) -> t.Any:
+        """The function, in a context of nobody's: the leader's holds its own request."""
+        _running.set(self)
+        return self.function(*args)
+
     def _drive(
-        self, computing: Computing, following: list[Item], args: t.Any = None
+        self,
+        computing: Computing,
+        following: list[Item],
+        args: t.Any = None,
+        if_it_works: Callable[[], None] | None = None,
     ) -> Item | None:
-        """Call the function with these arguments, and with all that `steps` wishes after that."""
+        """Call the function with these arguments, and with all that `steps` wishes after that.
+
+        :param if_it_works: called where the first call raises nothing
+        """
         try:
             args = next(computing) if args is None else args
             while True:
+                then, if_it_works = if_it_works, None
                 try:
-                    # In a context of nobody's: the leader's holds its own request.
-                    results = Context().run(self.function, *args)
+                    results = Context().run(self._call, *args)
                 except BaseException as error:
                     args = computing.throw(error)
                 else:
+                    if then is not None:
+                        then()
                     args = computing.send(results)
         except StopIteration:
             return following[0] if following else None
@@ -343,24 +385,80 @@ class Leading:
                 self._start(item)
             raise
 
+    def _compute_alone(self, value: t.Any, since: float, on_loop: bool = False) -> t.Any:
+        """Run the function for the one item that there is, which the line has let begin.
+
+        Raises NeedsThread, and leaves the batch open, where it could be the loop that is in the
+        function's way.
+        """
+        begun = self._clock()
+        try:
+            results = Context().run(self._call, *self.collate.join([value]))
+            (result,) = checked(results, 1, self)
+        except BaseException as error:
+            if on_loop and isinstance(error, RuntimeError):
+                raise NeedsThread from error
+            self._end_alone(error, begun, since)
+            raise
+        self._end_alone(None, begun, since)
+        return result
+
+    def _end_alone(self, error: BaseException | None, begun: float, since: float) -> None:
+        now = self._clock()
+        latency = now - since
+        latencies = [latency] if error is None else None
+        following = self._count(1, latencies, error, True, now - begun, now, 1)
+        if following is not None:
+            self._start(following)
+        if self.observer is not None:
+            self._tell([latency], error, now - begun)
+
+    def _try_alone_beside(self, item: Item) -> None:
+        """Have the batch of one that was begun on a loop computed by a thread."""
+        item.state = RUNNING
+        following: list[Item] = []
+        computing = steps(self, [item], following)
+        args = next(computing)
+        self._runners.start(functools.partial(self._try_beside, computing, args, following))
+
     # What `steps` tells
 
     def _note(
-        self, group: list[Item], error: Exception | None, seconds: float, now: float, ended: int
+        self,
+        group: list[Item],
+        error: BaseException | None,
+        seconds: float,
+        now: float,
+        ended: int,
     ) -> Item | None:
         """Count a run, and at the end of a batch of so many items say who leads the next."""
+        latencies = None
+        if error is None:
+            latencies = [now - item.since for item in group if item.state is RUNNING]
+        is_settled = error is None or group[0].error is not None
+        return self._count(len(group), latencies, error, is_settled, seconds, now, ended)
+
+    def _count(
+        self,
+        size: int,
+        latencies: list[float] | None,
+        error: BaseException | None,
+        is_settled: bool,
+        seconds: float,
+        now: float,
+        ended: int,
+    ) -> Item | None:
         with self._lock:
             tally = self._tally
-            if group:
-                tally.note_batch(len(group), seconds)
-            if group and error is None:
-                self._estimate.note(len(group), seconds)
-                tally.note_answers([now - item.since for item in group if item.state is RUNNING])
-            elif error is not None:
-                if group[0].error is not None:
-                    tally.failed += len(group)
-                if is_out_of_memory(error):
-                    self._estimate.note_too_large(len(group))
+            if size:
+                tally.note_batch(size, seconds)
+                if latencies is not None:
+                    self._estimate.note(size, seconds)
+                    tally.note_answers(latencies)
+                elif is_settled:
+                    tally.failed += size
+            if error is not None and is_out_of_memory(error):
+                self._estimate.note_too_large(size)
             if not ended:
                 return None
             self._line.ended(ended, now)
@@ -368,14 +466,15 @@ class Leading:
         self._tell_idle()
         return leader
 
-    def _tell(self, group: list[Item], error: Exception | None, seconds: float, now: float) -> None:
+    def _tell(self, latencies: list[float], error: BaseException | None, seconds: float) -> None:
         observer = self.observer
         if observer is None:
             return
         try:
-            observer.batch(len(group), seconds)
-            for item in group:
-                (observer.answered if error is None else observer.failed)(now - item.since)
+            observer.batch(len(latencies), seconds)
+            tell = observer.answered if error is None else observer.failed
+            for latency in latencies:
+                tell(latency)
         except Exception:
             self._log_observer()
 
@@ -389,18 +488,20 @@ class Leading:
         """What computed a batch was stopped: others try again, once, where that does no harm."""
         lost: list[Item] = []
         again: list[Item] = []
-        for item in items:
-            if item is own:
-                item.state = GONE
-            elif self.pure and not item.retried:
-                item.retried = True
-                again.append(item)
-            else:
-                item.error = interrupted(by)
-                lost.append(item)
         with self._lock:
+            for item in items:
+                if item is own:
+                    item.state = GONE
+                elif item.state is GONE:
+                    continue  # meanwhile: nobody is there to lead with it
+                elif self.pure and not item.retried:
+                    item.retried = True
+                    again.append(item)
+                else:
+                    item.error = interrupted(by)
+                    lost.append(item)
             self._line.put_back(again)
-            self._tally.failed += len(items) - len(again)
+            self._tally.failed += len(lost) + (own in items)
         deliver(lost)
 
     def _tell_idle(self) -> None:
@@ -420,6 +521,10 @@ class Leading:
             self.observer.dropped(cause)
         except Exception:
             self._log_observer()
+
+
+class NeedsThread(Exception):
+    """A function has failed on an event loop, and perhaps because of that."""
 
 
 class _LoopSignal(Signal):

@@ -49,13 +49,13 @@ class Courtesy:
         self._skipped = self.TRY_EVERY // 2
 
     def is_due(self) -> bool:
-        if self.gain > self.WORTH:
-            return True
+        """Whether to give way now, after which `note` is to be told what it has brought."""
         self._skipped += 1
-        return self._skipped % self.TRY_EVERY == 0
+        return self.gain > self.WORTH or self._skipped >= self.TRY_EVERY
 
     def note(self, gained: int) -> None:
         """Giving way has brought so many items."""
+        self._skipped = 0
         self.gain += ((gained > 0) - self.gain) * 0.25
 
 
@@ -89,6 +89,21 @@ class Line:
         self.pace = 0.0
 
     # Joining and leaving
+
+    def claim(self, now: float) -> bool:
+        """Begin a batch of one, if nothing else is there, and nothing to be waited for.
+
+        PERF: the common case of an idle batcher, without an item, a leader and a window.
+        """
+        if self.leader is not None or self.running or self.waiting or self.closed:
+            return False
+        if self.last_in_flight > 1 and now < self.last_end + self.estimate.seconds(1) / 2:
+            return False
+        if self.courtesy.is_due():
+            return False
+        self.running = self.computing = 1
+        self.last_start = now
+        return True
 
     def join(self, item: Item, now: float) -> str:
         """Let an item wait. Raises QueueFull and BatcherClosed."""

@@ -37,8 +37,12 @@ class Runners:
         if runner is not None:
             runner.work = work
             runner.signal.set()
-        else:
-            _Runner(self, work).start()
+            return
+        runner = _Runner(self, work)
+        try:
+            runner.start()
+        except RuntimeError:  # there is no further thread to be had: better late than never
+            runner.do()
 
     def _rest(self, runner: _Runner) -> None:
         with self._lock:
@@ -62,13 +66,18 @@ class _Runner:
     def start(self) -> None:
         threading.Thread(target=self._run, name=self.runners.name, daemon=True).start()
 
+    def do(self) -> None:
+        """Do the work, and all that follows from it."""
+        work, self.work = self.work, None
+        while work is not None:
+            work = work(self.signal)
+
     def _run(self) -> None:
         runners, signal = self.runners, self.signal
         while True:
-            work, self.work = self.work, None
-            while work is not None:
-                work = work(signal)
+            self.do()
             runners._rest(self)
-            while not signal.wait(timeout=IDLE_SECONDS):
-                if runners._retire(self):
+            # Work that was done may have left the signal set.
+            while self.work is None:
+                if not signal.wait(timeout=IDLE_SECONDS) and runners._retire(self):
                     return
