@@ -230,7 +230,7 @@ def overload(bench: Bench) -> Found:
             continue
         seconds = bench.options.seconds * 2
         with bench.serving(name, "encoder", **environ) as server:
-            capacity = loads.run(server, items, connections=CLIENTS // 2, warm=1.5, seconds=seconds)
+            capacity = loads.run(server, items, connections=CLIENTS // 4, warm=1.5, seconds=seconds)
             rate = EXCESS * capacity["per_second"]
             offered = loads.run(server, items, rate=rate, warm=1.5, seconds=seconds)
             found[name] = {"capacity": capacity, "offered": offered}
