@@ -205,6 +205,16 @@ def test_a_number_that_is_none_is_refused(
     assert refused(answer) == (422, [location])
 
 
+@pytest.mark.parametrize("literal", ["NaN", "[1, NaN]", '{"a": [NaN]}', "1e400"])
+def test_a_number_that_is_none_is_refused_within_any_value(
+    app: Erlen, client: FlaskClient, literal: str
+) -> None:
+    app.predictor("/any", _takes(t.Any))
+    answer = client.post("/any", data=f'{{"item": {literal}}}', content_type="application/json")
+    status, ((where, name, *_),) = refused(answer)
+    assert (status, where, name) == (422, "json", "item")
+
+
 MODEL_FAULTS: dict[str, tuple[t.Any, list[t.Any]]] = {
     "missing": ({"area": 1}, ["json", "rooms"]),
     "text-for-number": ({"area": "1", "rooms": 1}, ["json", "area"]),

@@ -223,6 +223,16 @@ def test_an_array_that_does_not_fit_is_refused(
         array_of(json, *shape, **more)
 
 
+@pytest.mark.parametrize("number", ["9" * 400, "-" + "9" * 4000])
+@pytest.mark.parametrize("dtype", ["float32", "float64", "int64", "uint8"])
+@pytest.mark.parametrize("allow_nan", [False, True])
+def test_numbers_of_arrays_may_be_of_hundreds_of_digits(
+    number: str, dtype: str, allow_nan: bool
+) -> None:
+    with pytest.raises(ValidationError, match="too large"):
+        array_of(f"[{number}]", dtype=dtype, allow_nan=allow_nan)
+
+
 def test_arrays_are_taken_from_python() -> None:
     adapter = TypeAdapter(t.Annotated[np.ndarray, Array(2)])
     assert adapter.validate_python(np.array([1, 2])).tolist() == [1.0, 2.0]

@@ -103,11 +103,16 @@ class Array:
         try:
             with np.errstate(over="ignore"):
                 array: np.ndarray[t.Any, t.Any] = np.asarray(lists, dtype=self.dtype)
-        except (ValueError, OverflowError):
+        except OverflowError:
+            raise self._too_large() from None
+        except ValueError:
             raise fault("array_shape", "The lists of an array are of one length") from None
         if array.dtype.kind == "f" and not self.allow_nan and not np.isfinite(array).all():
-            raise fault("finite_number", f"A number is too large for {self.dtype}")
+            raise self._too_large()
         return array
+
+    def _too_large(self) -> Exception:
+        return fault("finite_number", f"A number is too large for {self.dtype}")
 
     def _check_free(self, lists: t.Any) -> None:
         """Check an array of any shape."""
@@ -131,7 +136,7 @@ class Array:
         for each in level:
             if type(each) not in allowed:
                 raise fault("array_number", "An array has numbers in it, and nothing else")
-            if not self.allow_nan and not math.isfinite(each):
+            if isinstance(each, float) and not self.allow_nan and not math.isfinite(each):
                 raise fault("finite_number", "Input should be a finite number")
             if (self.minimum is not None and each < self.minimum) or (
                 self.maximum is not None and each > self.maximum

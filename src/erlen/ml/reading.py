@@ -240,7 +240,7 @@ def _nonfinite(value: t.Any, place: tuple[str | int, ...]) -> Iterator[Fault]:
             message = "Input should be a finite number"
             yield {"location": [*place], "message": message, "type": "finite_number"}
     elif isinstance(value, BaseModel):
-        if value.model_config.get("allow_inf_nan") is not None:
+        if value.model_config.get("allow_inf_nan"):
             return
         for name, info in type(value).model_fields.items():
             if not any(getattr(each, "allow_inf_nan", None) for each in info.metadata):
