@@ -12,12 +12,14 @@ import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import ContextVar
+from queue import Queue
 from typing import Any
 
 import pytest
 
 from erlen import Erlen, current_app, g
 from erlen.errors import SetupError
+from erlen.lifespan import life_of
 
 Scope = dict[str, Any]
 
@@ -569,3 +571,186 @@ else:
     done = run_python("-W", "ignore::DeprecationWarning", "-c", SCRIPT + code)
     lines = "in, view, in, child view, out, parent, out"
     assert (done.stdout.splitlines(), done.stderr) == (lines.split(", "), "")
+
+
+# What must not wait for ever
+
+
+def test_start_that_exits_is_told_and_tried_again(app: Erlen, log: list[str]) -> None:
+    tries = iter([SystemExit("no database"), None])
+
+    @app.before_serving
+    def connect() -> None:
+        failure = next(tries)
+        if failure is not None:
+            raise failure
+
+    with pytest.raises(SystemExit, match="no database"):
+        app.start_serving()
+    app.start_serving()
+    assert log == [*STARTED, "leave plain", "leave async", *STARTED]
+
+
+def test_start_without_a_thread_is_told_and_tried_again(
+    app: Erlen, log: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def start(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", start)
+        with pytest.raises(RuntimeError, match="new thread"):
+            app.start_serving()
+    app.start_serving()
+    assert log == STARTED
+
+
+def test_start_whose_loop_ends_before_it_is_told(app: Erlen, log: list[str]) -> None:
+    async def first_request() -> None:
+        starting = asyncio.ensure_future(life_of(app).start_here())
+        await asyncio.sleep(0)  # to its waiting for the keeper, which has not begun
+        for task in asyncio.all_tasks() - {asyncio.current_task(), starting}:
+            task.cancel()
+        with pytest.raises(RuntimeError, match="was cancelled"):
+            await starting
+
+    asyncio.run(first_request())
+    app.start_serving()
+    assert log == STARTED
+
+
+def test_background_task_makes_the_first_request(app: Erlen, log: list[str]) -> None:
+    texts: Queue[str] = Queue()
+
+    async def task() -> None:
+        texts.put(app.test_client().get("/").text)
+
+    app.add_background_task(task)
+    assert texts.get(timeout=20) == "plain"
+    assert log == [*STARTED, "view"]
+
+
+def test_coroutine_of_its_own_loop_cannot_start_the_application(app: Erlen, log: list[str]) -> None:
+    async def start() -> None:
+        app.start_serving()
+
+    life = life_of(app)
+    life.home_beside()
+    assert life._beside is not None
+    with pytest.raises(RuntimeError, match="not started yet"):
+        life._beside.wait(start())
+    app.start_serving()
+    assert log == STARTED
+
+
+def test_application_is_not_ended_on_its_own_loop(app: Erlen, log: list[str]) -> None:
+    errors: Queue[Exception] = Queue()
+
+    async def task() -> None:
+        try:
+            app.stop_serving()
+        except RuntimeError as error:
+            errors.put(error)
+
+    app.start_serving()
+    app.add_background_task(task)
+    assert "own event loop" in str(errors.get(timeout=20))
+    app.stop_serving()
+    assert log == [*STARTED, *ENDED]
+
+
+def test_function_at_the_start_cannot_end_the_application(app: Erlen) -> None:
+    app.before_serving(app.stop_serving)
+    with pytest.raises(RuntimeError, match="own event loop"):
+        app.start_serving()
+
+
+def test_threads_start_and_end_the_application_in_turn(app: Erlen, log: list[str]) -> None:
+    def use() -> list[str]:
+        client = app.test_client()
+        return [client.get("/").text for _ in range(60)]
+
+    def end() -> None:
+        for _ in range(60):
+            app.stop_serving()
+
+    with ThreadPoolExecutor(4) as pool:
+        users, ends = [pool.submit(use) for _ in range(2)], [pool.submit(end) for _ in range(2)]
+        assert [one.result() for one in users] == [["plain"] * 60] * 2
+        assert [one.result() for one in ends] == [None, None]
+    app.stop_serving()
+    around = [line for line in log if line != "view"]
+    assert around == [*STARTED, *ENDED] * (len(around) // len([*STARTED, *ENDED]))
+
+
+def test_start_that_goes_on_is_given_up_when_the_application_is_to_end(
+    app: Erlen, log: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("erlen.lifespan.FAREWELL_SECONDS", 0.05)
+    monkeypatch.setattr("erlen.engine.loops.FAREWELL_SECONDS", 0.05)
+    entered, may_go = threading.Event(), threading.Event()
+
+    @app.before_serving
+    def stuck() -> None:
+        entered.set()
+        assert may_go.wait(20)
+
+    with ThreadPoolExecutor(1) as pool:
+        start = pool.submit(app.start_serving)
+        assert entered.wait(20)
+        with pytest.raises(RuntimeError, match="given up"):
+            app.stop_serving()
+        with pytest.raises(RuntimeError, match="given up"):
+            start.result(20)
+        with pytest.raises(RuntimeError, match="given up"):
+            app.start_serving()
+        beside = threading.enumerate()
+        may_go.set()
+        for thread in beside:
+            if thread.name == "erlen-serving":
+                thread.join(20)
+    assert log == [*STARTED, "leave plain", "leave async"]
+
+
+@needs_threads_at_exit
+def test_process_ends_though_a_start_does_not(
+    run_python: Callable[..., subprocess.CompletedProcess[str]],
+) -> None:
+    code = """
+import threading
+from erlen import engine, lifespan
+lifespan.FAREWELL_SECONDS = engine.loops.FAREWELL_SECONDS = 0.05
+entered = threading.Event()
+@app.before_serving
+def stuck():
+    entered.set()
+    threading.Event().wait()
+threading.Thread(target=app.start_serving, daemon=True).start()
+entered.wait()
+"""
+    done = run_python(SCRIPT + code)
+    assert (done.returncode, done.stdout.split()) == (0, ["in"])
+    assert "given up" in done.stderr
+
+
+@needs_threads_at_exit
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="the platform does not fork")
+def test_process_forked_at_the_start_starts_the_application_for_itself(
+    run_python: Callable[..., subprocess.CompletedProcess[str]],
+) -> None:
+    code = """
+parent = os.getpid()
+@app.before_serving
+def fork():
+    if os.getpid() != parent:
+        return
+    worker = os.fork()
+    if worker:
+        os.waitpid(worker, 0)
+    else:
+        say("child", app.test_client().get("/").text)
+        os._exit(0)
+app.start_serving()
+"""
+    done = run_python("-W", "ignore::DeprecationWarning", "-c", SCRIPT + code)
+    assert done.stdout.splitlines() == ["in", "in", "child view", "out"]

@@ -52,7 +52,7 @@ class BackgroundTasks:
             self._running.add(task)
             task.add_done_callback(self._running.discard)
 
-        if _runs_here(loop):
+        if runs_here(loop):
             context.run(create)
         else:
             loop.call_soon_threadsafe(create, context=context)
@@ -109,7 +109,8 @@ class BackgroundTasks:
                 )
 
 
-def _runs_here(loop: asyncio.AbstractEventLoop) -> bool:
+def runs_here(loop: asyncio.AbstractEventLoop) -> bool:
+    """Whether the current thread runs the loop."""
     running = getattr(sys.modules.get("asyncio"), "_get_running_loop", None)
     return running is not None and running() is loop
 

@@ -13,10 +13,10 @@ import typing as t
 import weakref
 from contextvars import Context, ContextVar
 
-from .background import BackgroundTasks
+from .background import BackgroundTasks, runs_here
 from .engine import bridge
-from .engine.loops import LoopThread
-from .errors import SetupError, format_place
+from .engine.loops import FAREWELL_SECONDS, LoopThread
+from .serving_functions import AFTER, BEFORE, WHILE, close_serving, open_serving
 from .state import current, current_application
 
 if t.TYPE_CHECKING:
@@ -24,37 +24,8 @@ if t.TYPE_CHECKING:
     from collections.abc import Callable
     from concurrent.futures import Future
 
-    from .errors import Place
     from .mounts import Guest
-
-BEFORE, WHILE, AFTER = "before_serving", "while_serving", "after_serving"
-
-
-class ServingFunction(t.NamedTuple):
-    """A function that runs around serving, and where it was registered."""
-
-    kind: str
-    function: Callable[..., t.Any]
-    place: Place | None
-
-
-def serving_function(
-    kind: str, function: Callable[..., t.Any], place: Place | None
-) -> ServingFunction:
-    """A registration, or a SetupError for a function that cannot be one of this kind."""
-    from inspect import isasyncgenfunction, isgeneratorfunction, unwrap
-
-    inner = unwrap(function)
-    yields = isasyncgenfunction(inner) or isgeneratorfunction(inner)
-    if kind != WHILE and yields and inner is function:
-        raise SetupError(f"A function for '{kind}' does not yield: use 'while_serving'.", place)
-    if kind == WHILE and not yields and bridge.is_coroutine_function(function):
-        raise SetupError(
-            "A function for 'while_serving' yields once: what is before runs when serving starts,"
-            " what is behind when it ends. Use 'before_serving' for one that does not yield.",
-            place,
-        )
-    return ServingFunction(kind, function, place)
+    from .serving_functions import ServingFunction
 
 
 class Life:
@@ -73,6 +44,7 @@ class Life:
         self.loop: asyncio.AbstractEventLoop | None = None
         self.tasks = BackgroundTasks(self.app)
         self._lock = threading.RLock()
+        self._stopping = threading.Lock()
         self._starting: Future[None] | None = None
         self._entered: list[tuple[ServingFunction, t.Any]] = []
         self._guests: list[Guest] = []
@@ -111,18 +83,42 @@ class Life:
         try:
             self.loop = get_running_loop()
             await self._start_all()
+            self.is_started = True
+            self.app._serving_changed()
+            if not self._settle(starting):
+                await self._end_all(())
+                raise RuntimeError("The start was given up before it had ended.")
         except BaseException as error:
-            with self._lock:
-                self._starting = None
-            self.loop = None if self._beside is None else self._beside.loop
-            starting.set_exception(error)
-            starting.exception()  # whoever waits gets it; nobody has to
+            self._fail(starting, error)
             raise
         finally:
             _starting_here.reset(token)
-        self.is_started = True
-        self.app._serving_changed()
-        starting.set_result(None)
+
+    def _fail(self, starting: Future[None], error: BaseException) -> None:
+        """Note that a start has failed, and tell those who wait for it: the next may try again."""
+        with self._lock:
+            if self._starting is starting:
+                self._starting = None
+                self.is_started = False
+                self.loop = None if self._beside is None else self._beside.loop
+        self._settle(starting, error)
+
+    def _settle(self, starting: Future[None], error: BaseException | None = None) -> bool:
+        """Tell what became of a start. False where that was told already."""
+        from asyncio import CancelledError
+
+        if isinstance(error, CancelledError):  # it is not who waits that was cancelled
+            cancelled, error = error, RuntimeError("The start of the application was cancelled.")
+            error.__cause__ = cancelled
+        with self._lock:
+            if starting.done():
+                return False
+            if error is None:
+                starting.set_result(None)
+            else:
+                starting.set_exception(error)
+                starting.exception()  # whoever waits gets it; nobody has to
+        return True
 
     async def _start_all(self) -> None:
         try:
@@ -142,7 +138,7 @@ class Life:
                 if registered.kind == BEFORE:
                     self._call(registered.function)
                 elif registered.kind == WHILE:
-                    self._entered.append((registered, _open(self.app, registered)))
+                    self._entered.append((registered, open_serving(self.app, registered)))
 
     def _call(self, function: Callable[..., t.Any]) -> t.Any:
         return self.app.ensure_sync(function)()
@@ -189,7 +185,7 @@ class Life:
             while self._entered:
                 registered, opened = self._entered.pop()
                 try:
-                    _close(registered, opened)
+                    close_serving(registered, opened)
                 except Exception as error:
                     errors.append(error)
 
@@ -206,29 +202,58 @@ class Life:
         if is_mine:
             from asyncio import get_running_loop
 
+            self.loop = loop = get_running_loop()
             # In an empty context: that of the first request is not to live on.
-            Context().run(self._create_keeper, get_running_loop(), starting)
+            Context().run(self._create_keeper, loop, starting)
         await _wait_for(starting)
 
     def start(self) -> None:
-        """Start on a loop beside this thread, and wait for that; at once where it is started."""
-        if _starting_here.get() is self:
+        """Start on a loop beside this thread, and wait for that; at once where it is started.
+
+        Raises RuntimeError in a coroutine of the loop on which it starts, which would stand still.
+        """
+        if self.is_started or _starting_here.get() is self:
             return
+        steps_aside = bridge.is_in_coroutine() and bridge.is_in_greenlet()
+        if self._runs_here() and not steps_aside:
+            raise RuntimeError(
+                "The application is not started yet, and cannot be by sync code called from a"
+                " coroutine of its own event loop. Start it before, with 'start_serving'."
+            )
         starting, is_mine = self._claim()
         if is_mine:
             bridge.find_home = _loop_beside
-            loop = self.home_beside()
+            self._begin(starting)
+        if steps_aside:
+            bridge.await_(_wait_for(starting))
+        else:
+            starting.result()
+
+    def _begin(self, starting: Future[None], loop: asyncio.AbstractEventLoop | None = None) -> None:
+        """Have a task of the loop start it: by default of the one beside."""
+        try:
+            loop = loop or self.home_beside()
             loop.call_soon_threadsafe(self._create_keeper, loop, starting, context=Context())
-        starting.result()
+        except BaseException as error:
+            self._fail(starting, error)
+            raise
+
+    def _runs_here(self) -> bool:
+        """Whether this thread runs the loop on which it is started and ended."""
+        beside = self._beside
+        loops = (self.loop, None if beside is None else beside.loop)
+        return any(loop is not None and runs_here(loop) for loop in loops)
 
     async def _keep(self, starting: Future[None]) -> None:
-        from asyncio import get_running_loop
+        from asyncio import CancelledError, get_running_loop
 
         self._end = get_running_loop().create_future()
         try:
             await self._enter(starting)
-        except Exception:
-            return  # told through `starting`
+        except CancelledError:
+            raise
+        except BaseException:  # told through `starting`; SystemExit would end the loop
+            return
         try:
             await self._end
         finally:
@@ -237,20 +262,54 @@ class Life:
     def stop(self) -> None:
         """End what `start` or a background task has begun. Raises what the end raises.
 
-        Raises RuntimeError where a server has started it: its shut-down ends it.
+        Raises RuntimeError where a server has started it: its shut-down ends it; where it is
+        called on the event loop that would end with it; and where a start goes on for longer than
+        `FAREWELL_SECONDS`, which is given up then.
         """
         if self.is_started and self._keeper is None:
             raise RuntimeError("The server has started the application, and will end it.")
-        keeper, self._keeper = self._keeper, None
         beside = self._beside
+        if _starting_here.get() is self or (beside is not None and runs_here(beside.loop)):
+            raise RuntimeError(
+                "The application cannot be ended on its own event loop, by what ends with it: call"
+                " 'stop_serving' on another thread."
+            )
         if beside is None:
+            keeper, self._keeper = self._keeper, None
             self._stop_on(keeper)
             return
+        with self._stopping:
+            self._stop_beside()
+
+    def _stop_beside(self) -> None:
+        with self._lock:
+            beside, starting = self._beside, self._starting
+        if beside is None:  # another thread was faster
+            return
         try:
-            beside.wait(self._finish(keeper))
+            if starting is not None:
+                self._await_start(starting)
+            beside.wait(self._finish(self._keeper))
         finally:
-            self._beside = self.loop = None
-            beside.close()
+            with self._lock:
+                # Somebody may have begun to start it again, on the same loop.
+                is_over = self._starting is None or self._starting is starting
+                if is_over:
+                    self._beside = self.loop = None
+            if is_over:
+                beside.close()
+
+    def _await_start(self, starting: Future[None]) -> None:
+        """Wait for a start that goes on, but not for ever: it may wait for who waits here."""
+        from concurrent.futures import wait
+
+        if not wait([starting], FAREWELL_SECONDS).done:
+            error = RuntimeError(
+                f"The start of the application is given up: it goes on {FAREWELL_SECONDS:g} seconds"
+                " after the application was to end."
+            )
+            self._settle(starting, error)
+            raise error
 
     def _may_end_at_exit(self) -> bool:
         """Whether nobody else can end it: another thread's loop is that thread's to end."""
@@ -283,7 +342,7 @@ class Life:
     def home_beside(self) -> asyncio.AbstractEventLoop:
         """The loop on a thread of its own."""
         with self._lock:
-            if self._beside is None:
+            if self._beside is None or self._beside.loop.is_closed():
                 bridge.loops_of_thread().watch_greenlets()  # with gevent, threads are such
                 self._beside = Context().run(LoopThread, "erlen-serving")
                 self.loop = self._beside.loop
@@ -299,11 +358,19 @@ class Life:
         starting, is_mine = self._claim()
         if is_mine:  # there is nothing to start, or the request would not be there
             self.loop = loop
-            loop.call_soon_threadsafe(self._create_keeper, loop, starting, context=Context())
+            self._begin(starting, loop)
         return loop
 
     def _create_keeper(self, loop: asyncio.AbstractEventLoop, starting: Future[None]) -> None:
-        self._keeper = loop.create_task(self._keep(starting))
+        keeper = self._keeper = loop.create_task(self._keep(starting))
+
+        def note_end(task: asyncio.Task[None]) -> None:
+            if self._keeper is keeper:
+                self._keeper = None
+            if not starting.done():  # it was cancelled before its first step
+                self._fail(starting, RuntimeError("The start of the application was cancelled."))
+
+        keeper.add_done_callback(note_end)
 
 
 def _is_asgi_request() -> bool:
@@ -349,51 +416,6 @@ async def _collect(errors: list[BaseException], ending: t.Awaitable[None]) -> No
         errors.append(error)
 
 
-def _open(app: t.Any, registered: ServingFunction) -> t.Any:
-    """Run a function of `while_serving` to its yield; what has to be resumed at the end."""
-    made = registered.function()
-    kind = type(made)
-    if hasattr(kind, "__aenter__"):
-        bridge.await_(made.__aenter__())
-    elif hasattr(kind, "__enter__"):
-        made.__enter__()
-    elif hasattr(kind, "__anext__") or hasattr(kind, "__next__"):
-        if not _resume(made):
-            raise SetupError("A function for 'while_serving' has not yielded.", registered.place)
-    else:
-        raise SetupError(
-            "A function for 'while_serving' is a generator or returns a context manager, but this"
-            f" one returned {made!r}.",
-            registered.place,
-        )
-    return made
-
-
-def _close(registered: ServingFunction, opened: t.Any) -> None:
-    kind = type(opened)
-    if hasattr(kind, "__aexit__"):
-        bridge.await_(opened.__aexit__(None, None, None))
-    elif hasattr(kind, "__exit__"):
-        opened.__exit__(None, None, None)
-    elif _resume(opened):
-        raise RuntimeError(
-            "A function for 'while_serving' has yielded more than once:"
-            f" {format_place(registered.place)}"
-        )
-
-
-def _resume(generator: t.Any) -> bool:
-    """Run a generator to its next yield; whether there is one."""
-    try:
-        if hasattr(generator, "__anext__"):
-            bridge.await_(generator.__anext__())
-        else:
-            next(generator)
-    except (StopIteration, StopAsyncIteration):
-        return False
-    return True
-
-
 # The process: its end, and forks of it
 
 _lives: weakref.WeakSet[Life] = weakref.WeakSet()
@@ -432,6 +454,7 @@ def _end_lives() -> None:
 
 def _forget_lives() -> None:
     """In a forked process nothing is started: neither threads nor tasks came along."""
+    _starting_here.set(None)
     for life in list(_lives):
         _left_behind.append((life._beside, life._keeper, life._end, life._entered, life.tasks))
         life._reset()

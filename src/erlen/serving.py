@@ -16,8 +16,9 @@ if t.TYPE_CHECKING:
     import collections.abc as cabc
 
     from .engine.plan import Program
-    from .lifespan import Life, ServingFunction
+    from .lifespan import Life
     from .mounts import Mount
+    from .serving_functions import ServingFunction
 
 F = t.TypeVar("F", bound=t.Callable[..., t.Any])
 
@@ -59,7 +60,7 @@ class Serving(Scaffold):
         return self._add_serving_function("while_serving", f)
 
     def _add_serving_function(self, kind: str, f: F) -> F:
-        from .lifespan import serving_function
+        from .serving_functions import serving_function
 
         self.serving_functions += (serving_function(kind, f, caller_place()),)
         return f

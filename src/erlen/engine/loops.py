@@ -27,7 +27,11 @@ class LoopThread:
         self.loop = asyncio.new_event_loop()
         ended = threading.Event()
         thread = threading.Thread(target=_serve, args=(self.loop, ended), name=name, daemon=True)
-        thread.start()
+        try:
+            thread.start()
+        except RuntimeError:  # the system has no further thread
+            self.loop.close()
+            raise
         self._finalizer = weakref.finalize(
             self, _give_up, self.loop, thread.ident, ended, self.process
         )
