@@ -405,13 +405,23 @@ class Leading:
 
     def _end_alone(self, error: BaseException | None, begun: float, since: float) -> None:
         now = self._clock()
-        latency = now - since
-        latencies = [latency] if error is None else None
-        following = self._count(1, latencies, error, True, now - begun, now, 1)
-        if following is not None:
-            self._start(following)
+        seconds, latency = now - begun, now - since
+        if error is not None:
+            leader = self._count(1, None, error, True, seconds, now, 1)
+        else:
+            leader = None
+            with self._lock:  # PERF: `_count` without the calls
+                self._tally.note_one(seconds, latency)
+                self._estimate.note(1, seconds)
+                self._line.ended(1, now)
+                if self._line.waiting:
+                    leader = self._next()
+            if self._when_idle:
+                self._tell_idle()
+        if leader is not None:
+            self._start(leader)
         if self.observer is not None:
-            self._tell([latency], error, now - begun)
+            self._tell([latency], error, seconds)
 
     def _try_alone_beside(self, item: Item) -> None:
         """Have the batch of one that was begun on a loop computed by a thread."""

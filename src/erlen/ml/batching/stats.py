@@ -98,6 +98,15 @@ class Tally:
         self.sizes[size] = self.sizes.get(size, 0) + 1
         self.run_seconds += seconds
 
+    def note_one(self, seconds: float, latency: float) -> None:
+        """A batch of one item, which has a result."""
+        self.batches += 1
+        self.sizes[1] = self.sizes.get(1, 0) + 1
+        self.run_seconds += seconds
+        self.latency_counts[bisect_left(BOUNDS, latency)] += 1
+        self.answered += 1
+        self.latency_seconds += latency
+
     def note_answers(self, latencies: list[float]) -> None:
         counts = self.latency_counts
         for seconds in latencies:
