@@ -30,9 +30,9 @@ from ..websockets import (
     WebsocketContext,
     WebsocketDisconnected,
 )
+from ..websockets.attended import CONNECTING, OPEN
 from ..websockets.errors import is_disconnection
 from ..websockets.origin import is_allowed
-from ..websockets.socket import _CONNECTING, _OPEN
 from ..wrappers.scope import environ_of
 from . import wsgi_socket
 from .wsgi_socket import is_meant_for_wsgi
@@ -239,7 +239,7 @@ class _Life:
 
     def _save_session(self) -> None:
         ctx = self.ctx
-        if ctx.socket._state == _CONNECTING and self.response is not None:
+        if ctx.socket._state == CONNECTING and self.response is not None:
             ctx.save_session(self.response)
         else:
             ctx.save_late_session()
@@ -278,9 +278,9 @@ async def _finish(socket: Websocket, life: _Life) -> None:
     """Refuse the connection or close it, where that was not done and the client is there."""
     response = life.response
     try:
-        if socket._state == _OPEN:
+        if socket._state == OPEN:
             await socket.close(life.code, life.reason)
-        elif socket._state == _CONNECTING:
+        elif socket._state == CONNECTING:
             if response is not None and "websocket.http.response" in (
                 socket.scope.get("extensions") or ()
             ):

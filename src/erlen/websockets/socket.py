@@ -12,6 +12,7 @@ import typing as t
 from collections import deque
 
 from ..engine import bridge
+from .attended import CLOSED, CONNECTING, ELSEWHERE, OPEN, RUNS, USES_SOCKET, Attended
 from .errors import BadMessage, WebsocketDisconnected
 from .handshake import Handshake, check_subprotocol, encoded
 
@@ -23,22 +24,11 @@ if t.TYPE_CHECKING:
 
 #: Bytes that a message may have where `WEBSOCKET_MAX_MESSAGE_SIZE` does not say.
 MAX_MESSAGE_SIZE = 16 * 1024 * 1024
-# What is read ahead at most: enough that the end of the connection is seen behind a few messages
-# that nobody fetches; little, so that a client who sends faster than it is read has to wait.
-_MOST_AHEAD = 16
-_MOST_BYTES_AHEAD = 65536
 # After so many messages without a pause the other tasks of the loop get a turn.
 _TURN = 32
-# Turns of the loop in which a task that was cancelled has left the server's `receive`.
-_TURNS_TO_END = 5
-
-# States of the connection.
-_CONNECTING, _OPEN, _CLOSED = range(3)
-# What the view's own task is doing.
-_RUNS, _USES_SOCKET, _ELSEWHERE = range(3)
 
 
-class Websocket(Handshake):
+class Websocket(Attended, Handshake):
     """A WebSocket, from the server's side.
 
     Receiving and sending accept the connection first where that was not done. Every method raises
@@ -47,10 +37,6 @@ class Websocket(Handshake):
     `headers`, `cookies`, `path`, `url`, `endpoint`, `view_args`.
     """
 
-    #: The status with which the connection was closed, `None` while it is not.
-    close_code: int | None = None
-    #: What was said at the close.
-    close_reason = ""
     _has_warned: t.ClassVar[bool] = False
 
     # Instances are made by the ASGI edge: the constructor is no part of the public interface.
@@ -62,7 +48,7 @@ class Websocket(Handshake):
         self._app = app
         self._receive_event = receive
         self._send_event = send
-        self._state = _CONNECTING
+        self._state = CONNECTING
         limit = app.config.get("WEBSOCKET_MAX_MESSAGE_SIZE", MAX_MESSAGE_SIZE)
         self._limit: float = float("inf") if limit is None else limit
         # A character is four bytes at most.
@@ -71,19 +57,11 @@ class Websocket(Handshake):
         self._opening: asyncio.Future[None] | None = None
         #: Headers for the answer that accepts, of what happened before; set by the context.
         self._more_headers: Callable[[], t.Any] | None = None
-        # Set by `_serve`: the view's task, and whether it ends when the client leaves.
-        self._task: asyncio.Task[t.Any] | None = None
-        self._cancels = False
-        self._main = _ELSEWHERE
-        #: Whether the view was cancelled because the client left.
-        self._has_cancelled = False
-        #: The task that waits in the server's `receive`, for itself.
-        self._receiver: asyncio.Task[t.Any] | None = None
-        self._is_interrupted = False
-        self._reader: asyncio.Task[None] | None = None
-        self._ahead: deque[str | bytes] = deque()
-        self._bytes_ahead = 0
-        self._waiters: deque[asyncio.Future[None]] = deque()
+        self._main = ELSEWHERE
+        self._receiver = None
+        self._reader = None
+        self._ahead = deque()
+        self._waiters = deque()
 
     # Opening and closing
 
@@ -95,13 +73,13 @@ class Websocket(Handshake):
 
         Raises ValueError for a subprotocol that was not offered.
         """
-        if self._state == _OPEN:
+        if self._state == OPEN:
             return
         if self._opening is not None:
             await asyncio.shield(self._opening)
             await self.accept()
             return
-        if self._state == _CLOSED:
+        if self._state == CLOSED:
             self._raise_closed()
         if subprotocol is not None:
             check_subprotocol(subprotocol, self.requested_subprotocols)
@@ -118,8 +96,8 @@ class Websocket(Handshake):
             await self._give(message)
         finally:
             # Also where the waiting was cancelled: the server has the message.
-            if is_given and self._state == _CONNECTING:
-                self._state = _OPEN
+            if is_given and self._state == CONNECTING:
+                self._state = OPEN
             opening, self._opening = self._opening, None
             opening.set_result(None)
 
@@ -134,9 +112,9 @@ class Websocket(Handshake):
             raise ValueError(f"{code} is no code with which a WebSocket may be closed.")
         if len(reason.encode()) > 123:
             raise ValueError("The reason of a close may have 123 bytes.")
-        if self._state == _CLOSED:
+        if self._state == CLOSED:
             return
-        self._state = _CLOSED
+        self._state = CLOSED
         self.close_code, self.close_reason = code, reason
         self._ahead.clear()
         # Before the server is told: Granian closes only when nobody receives.
@@ -171,12 +149,12 @@ class Websocket(Handshake):
 
     async def receive(self) -> str | bytes:
         """The next message: str for text, bytes for binary."""
-        if self._state != _OPEN:
+        if self._state != OPEN:
             await self._open()
         # PERF: the usual way is here in full: nothing between the view and the server.
-        is_own = self._main == _RUNS
+        is_own = self._main == RUNS
         if is_own:
-            self._main = _USES_SOCKET
+            self._main = USES_SOCKET
         try:
             while self._receiver is not None or self._reader is not None or self._ahead:
                 if self._ahead:
@@ -194,8 +172,8 @@ class Websocket(Handshake):
                     self._wake_one()
         finally:
             if is_own:
-                self._main = _RUNS
-            elif self._main == _ELSEWHERE:
+                self._main = RUNS
+            elif self._main == ELSEWHERE:
                 self._read_ahead()
         if event["type"] != "websocket.receive":
             self._note_end(event)
@@ -251,9 +229,9 @@ class Websocket(Handshake):
 
     async def _open(self) -> None:
         """Accept, unless there are messages left that came before the end."""
-        if self._state == _CONNECTING:
+        if self._state == CONNECTING:
             await self.accept()
-        if self._state == _CLOSED and not self._ahead:
+        if self._state == CLOSED and not self._ahead:
             self._raise_closed()
 
     async def _refuse_if_large(self, data: str | bytes) -> None:
@@ -266,7 +244,7 @@ class Websocket(Handshake):
 
     async def send(self, data: str | bytes) -> None:
         """Send a message: text from str, binary from bytes."""
-        if self._state != _OPEN:
+        if self._state != OPEN:
             await self._open_to_send()
         if isinstance(data, str):
             message: Message = {"type": "websocket.send", "text": data}
@@ -278,9 +256,9 @@ class Websocket(Handshake):
                 " 'send_json' sends other data."
             )
         # PERF: as `_give`, without a further coroutine.
-        is_own = self._main == _RUNS
+        is_own = self._main == RUNS
         if is_own:
-            self._main = _USES_SOCKET
+            self._main = USES_SOCKET
         try:
             self._sent += 1
             if not self._sent % _TURN:
@@ -290,7 +268,7 @@ class Websocket(Handshake):
             self._raise_lost(error)
         finally:
             if is_own:
-                self._main = _RUNS
+                self._main = RUNS
 
     async def send_text(self, data: str) -> None:
         """Send text. Raises TypeError for anything but str."""
@@ -311,201 +289,21 @@ class Websocket(Handshake):
 
     async def _open_to_send(self) -> None:
         await self._open()
-        if self._state == _CLOSED:
+        if self._state == CLOSED:
             self._raise_closed()
 
     async def _give(self, message: Message) -> None:
         """Hand a message to the server. Raises WebsocketDisconnected where the client is gone."""
-        is_own = self._main == _RUNS
+        is_own = self._main == RUNS
         if is_own:
-            self._main = _USES_SOCKET
+            self._main = USES_SOCKET
         try:
             await self._send_event(message)
         except OSError as error:
             self._raise_lost(error)
         finally:
             if is_own:
-                self._main = _RUNS
-
-    # The end of the connection
-
-    def _note_end(self, event: t.Any) -> None:
-        """The client has left, or the server says so."""
-        if self._state == _CLOSED:
-            self._wake_all()
-            return
-        self._state = _CLOSED
-        self.close_code = event.get("code", 1005)
-        self.close_reason = event.get("reason") or ""
-        if self._cancels and self._main == _ELSEWHERE and self._task is not None:
-            # Who waits for messages in other tasks is ended by the view, or after it.
-            self._has_cancelled = True
-            self._task.cancel()
-        else:
-            self._wake_all()
-
-    def _raise_lost(self, error: OSError) -> t.NoReturn:
-        """ASGI 2.4: so a server says that there is nobody to send to."""
-        self._note_end({"code": 1006})
-        raise WebsocketDisconnected(self.close_code or 1006, self.close_reason) from error
-
-    def _raise_closed(self) -> t.NoReturn:
-        code = 1006 if self.close_code is None else self.close_code
-        raise WebsocketDisconnected(code, self.close_reason)
-
-    async def _stop_receiving(self) -> None:
-        """Have nobody wait for messages that will not come."""
-        self._wake_all()
-        me = asyncio.current_task()
-        if self._reader is not None and self._reader is not me:
-            self._reader.cancel()
-            await asyncio.wait([self._reader])
-        receiver = self._receiver
-        if receiver is not None and receiver is not me:
-            self._is_interrupted = True
-            receiver.cancel()
-            await self._until_let_go(receiver)
-
-    async def _until_let_go(self, receiver: asyncio.Task[t.Any]) -> None:
-        """Give a task that was cancelled in `receive` the time to leave it."""
-        for _ in range(_TURNS_TO_END):
-            if self._receiver is not receiver:
-                return
-            await asyncio.sleep(0)
-
-    def _raise_if_interrupted(self) -> None:
-        """Who was cancelled by `close`, and by nobody else, hears that the connection is closed."""
-        if self._is_interrupted:
-            self._is_interrupted = False
-            uncancel = getattr(asyncio.current_task(), "uncancel", int)
-            if not uncancel():
-                self._raise_closed()
-
-    # Reading ahead
-
-    def _read_ahead(self) -> None:
-        """Have a task receive, where nobody does and the view is to be told of the end."""
-        if (
-            self._cancels
-            and self._state == _OPEN
-            and self._reader is None
-            and self._receiver is None
-            and not self._has_enough()
-        ):
-            self._reader = asyncio.get_running_loop().create_task(self._read())
-
-    def _has_enough(self) -> bool:
-        return len(self._ahead) >= _MOST_AHEAD or self._bytes_ahead >= _MOST_BYTES_AHEAD
-
-    async def _read(self) -> None:
-        try:
-            while self._state == _OPEN and not self._has_enough():
-                event = await self._receive_event()
-                if event["type"] != "websocket.receive":
-                    self._note_end(event)
-                    return
-                text = event.get("text")
-                data = event["bytes"] if text is None else text
-                if len(data) > self._surely_small:
-                    try:
-                        await self._refuse_if_large(data)
-                    except WebsocketDisconnected:
-                        self._note_refusal()
-                        return
-                self._ahead.append(data)
-                self._bytes_ahead += len(data)
-                self._wake_one()
-        finally:
-            self._reader = None
-            if self._state == _OPEN:
-                self._wake_one()
-
-    def _note_refusal(self) -> None:
-        """The connection was closed for the client's fault: as if it had left."""
-        if self._main == _ELSEWHERE and self._task is not None:
-            self._has_cancelled = True
-            self._task.cancel()
-
-    def _fetch(self) -> str | bytes:
-        data = self._ahead.popleft()
-        self._bytes_ahead -= len(data)
-        return data
-
-    async def _wait_for_turn(self) -> None:
-        """Wait until there may be a message, or nobody receives any more."""
-        if self._state == _CLOSED:
-            self._raise_closed()
-        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiters.append(turn)
-        try:
-            await turn
-        except asyncio.CancelledError:
-            if turn.done() and not turn.cancelled():
-                self._wake_one()  # it was this one's turn
-            raise
-        if self._state == _CLOSED and not self._ahead:
-            self._raise_closed()
-
-    def _wake_one(self) -> None:
-        while self._waiters:
-            turn = self._waiters.popleft()
-            if not turn.done():
-                turn.set_result(None)
-                return
-
-    def _wake_all(self) -> None:
-        while self._waiters:
-            self._wake_one()
-
-    # For the edge
-
-    def waits(self, waited_for: t.Any) -> None:
-        """The view waits, perhaps for something else than its socket."""
-        if self._main == _RUNS:
-            self._main = _ELSEWHERE
-            if waited_for is not None:  # else it only gives others their turn
-                self._read_ahead()
-
-    def goes_on(self) -> None:
-        """The view goes on; inside of the socket's methods where it waits for those."""
-        if self._main == _ELSEWHERE:
-            self._main = _RUNS
-
-    def _watch(self, cancels: bool) -> None:
-        """Know what the current task, which is the view's, waits for: see `waits`.
-
-        With `cancels` it is cancelled when the client leaves while it waits for something else
-        than the socket; otherwise it hears of that from its next use of the socket only.
-        """
-        self._task, self._cancels, self._main = asyncio.current_task(), cancels, _RUNS
-
-    def _stop_watching(self) -> bool:
-        """Whether the task was cancelled, for its client and for nobody else."""
-        self._cancels = False
-        self._main = _ELSEWHERE
-        if not self._has_cancelled:
-            return False
-        # Somebody else may want the task to end too. Python 3.10 cannot tell.
-        uncancel = getattr(self._task, "uncancel", int)
-        return not uncancel()
-
-    def _abandon(self) -> None:
-        """The server drops the connection: for a plain view that still runs it is closed."""
-        if self._state != _CLOSED:
-            self._state = _CLOSED
-            self.close_code = 1006
-
-    async def _end(self) -> None:
-        """Leave no task behind: the view has ended, and with it everything that it waited for."""
-        for turn in self._waiters:
-            turn.cancel()
-        self._waiters.clear()
-        if self._receiver is not None:
-            self._receiver.cancel()
-            await self._until_let_go(self._receiver)
-        if self._reader is not None:
-            self._reader.cancel()
-            await asyncio.wait([self._reader])
+                self._main = RUNS
 
 
 # RFC 6455, 7.4.1 and the registry of RFC 6455, 11.7.
