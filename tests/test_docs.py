@@ -167,6 +167,8 @@ def test_commands_are_right(page: str, command: str, tmp_path: Path) -> None:
             assert (ROOT / page).with_name("train.py").is_file()
         case ["cd", folder]:
             assert (ROOT / folder).is_dir()
+        case ["gunicorn", "shop:app", *_]:
+            assert page == "docs/from-flask.md"  # started by test_from_flask.py
         case ["curl", *_] | ["gunicorn", "--workers", "4", "app:app"] | ["celery", *_]:
             pass
         case _:
