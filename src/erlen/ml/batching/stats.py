@@ -13,7 +13,7 @@ BOUNDS = (
 )
 
 #: Why an item was not answered: refused when it came, out of time, nobody waited any more, closed.
-CAUSES = ("full", "hopeless", "deadline", "left", "closed")
+CAUSES: tuple[str, ...] = ("full", "hopeless", "deadline", "left", "closed")
 
 
 class Observer(t.Protocol):
@@ -86,7 +86,7 @@ class Tally:
         self.requests = 0
         self.answered = 0
         self.failed = 0
-        self.dropped = dict.fromkeys(CAUSES, 0)
+        self.dropped: dict[str, int] = dict.fromkeys(CAUSES, 0)
         self.batches = 0
         self.sizes: dict[int, int] = {}
         self.run_seconds = 0.0
