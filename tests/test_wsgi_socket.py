@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import base64
+import hashlib
+import socket
 from typing import Any
 
 import pytest
@@ -12,6 +16,8 @@ from erlen import Erlen, request
 from erlen.engine.sockets import SocketThreads
 
 simple_websocket = pytest.importorskip("simple_websocket", reason="it is not installed")
+
+RemoteProtocolError = pytest.importorskip("wsproto.utilities").RemoteProtocolError
 
 LONG = "\N{SNOWMAN}" * 60_000
 
@@ -139,6 +145,116 @@ async def test_client_that_vanishes_ends_the_view() -> None:
     assert await client.receive() == "one"
     client.vanish()
     await client.end()
+
+
+HANDSHAKE = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+
+
+def shake_hands(**headers: str) -> socket.socket:
+    """The connection in the hands of a library that knows little of the protocol."""
+    key = request.environ["HTTP_SEC_WEBSOCKET_KEY"] + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+    proof = base64.b64encode(hashlib.sha1(key.encode()).digest()).decode()
+    lines = {"Sec-WebSocket-Accept": proof, **headers}
+    more = "".join(f"{name}: {value}\r\n" for name, value in lines.items())
+    connection: socket.socket = request.environ["werkzeug.socket"]
+    connection.sendall(HANDSHAKE + more.encode() + b"\r\n")
+    return connection
+
+
+def make_breaking(sent: bytes = b"", **headers: str) -> Erlen:
+    app = Erlen(__name__)
+
+    @app.route("/", websocket=True)
+    def breaking() -> str:
+        connection = shake_hands(**headers)
+        connection.sendall(sent)
+        while connection.recv(1000):
+            pass
+        return ""
+
+    return app
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [{"Sec-WebSocket-Protocol": "nobody-asked"}, {"Sec-WebSocket-Accept": "wrong"}],
+    ids=["subprotocol", "proof"],
+)
+@run_async
+async def test_a_library_that_does_not_shake_hands_is_cut_off(headers: dict[str, str]) -> None:
+    client = Client(make_breaking(**headers), "/")
+    client.start()
+    with pytest.raises(RemoteProtocolError):
+        await client.end()
+    assert client.kinds == ["close"]
+
+
+@pytest.mark.parametrize(
+    ("sent", "code"), [(b"\xff\xff\xff", 1002), (b"\x81\x01\xff", 1007)], ids=["frame", "utf-8"]
+)
+@run_async
+async def test_a_library_whose_messages_are_none_is_cut_off(sent: bytes, code: int) -> None:
+    client = Client(make_breaking(sent), "/")
+    client.start()
+    await client.end()
+    assert client.kinds == ["accept", "close"]
+    assert client.close is not None
+    assert client.close[0] == code
+
+
+def test_a_server_that_fails_to_send_ends_the_view() -> None:
+    app = make_app()
+
+    async def fail(message: Any) -> None:
+        raise RuntimeError("the server is broken")
+
+    @run_async
+    async def visit() -> None:
+        client = Client(app, "/echo")
+        client.hold = fail
+        client.start()
+        with pytest.raises(RuntimeError, match="the server is broken"):
+            await client.end()
+
+    visit()
+
+
+def test_a_library_that_goes_on_sending_to_nobody_is_cut_off() -> None:
+    app = Erlen(__name__)
+
+    @app.route("/", websocket=True)
+    def ticker() -> str:
+        connection = shake_hands()
+        with pytest.raises(BrokenPipeError):
+            while True:
+                connection.sendall(b"\x81\x04tick")
+        return ""
+
+    @run_async
+    async def visit() -> None:
+        client = Client(app, "/")
+        client.start()
+        assert await client.receive() == "tick"
+        client.vanish()
+        await client.end()
+
+    visit()
+
+
+def test_a_server_that_cancels_leaves_nothing_behind() -> None:
+    app = make_app()
+
+    @run_async
+    async def visit() -> None:
+        client = Client(app, "/echo")
+        client.start()
+        client.send("one")
+        assert await client.receive() == "one"
+        client.task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await client.end()
+
+    visit()
 
 
 @run_async

@@ -65,18 +65,26 @@ async def serve(app: t.Any, scope: Scope, receive: Receive, send: Send) -> None:
     environ = {**carrier.environ, "werkzeug.socket": there}
     call = app.websocket_threads.start(copy_context().run, _run, app.wsgi_app, environ, answer)
     del environ
+    outward = None
     try:
         if call is None:  # to wait for another connection's end may take for ever
             await send({"type": "websocket.close", "code": _TRY_AGAIN_LATER})
             return
         outward = asyncio.ensure_future(carrier.carry_out())
-        await asyncio.wait([call])
+        # Where nothing is carried any more, the library is to hear that its connection is gone.
+        await asyncio.wait([call, outward], return_when=asyncio.FIRST_COMPLETED)
         _end(there)
+        await asyncio.wait([call, outward])
+        if outward.exception() is not None:
+            await carrier.close(_INTERNAL_ERROR)
         await outward
         await _finish(carrier, answer, call)
     finally:
         await carrier.end()
         _end(there)
+        if outward is not None:
+            outward.cancel()
+            await asyncio.wait([outward])
         there.close()
         here.close()
 
@@ -154,7 +162,9 @@ class _Carrier:
         return environ
 
     async def carry_out(self) -> None:
-        """From the library to the client, until the library's end."""
+        """From the library to the client, until the library's end. Raises RemoteProtocolError."""
+        from wsproto.events import CloseConnection, Message
+
         while True:
             try:
                 data = await self._loop.sock_recv(self._here, _READ)
@@ -164,7 +174,11 @@ class _Carrier:
                 return
             self._connection.receive_data(data)
             for event in self._connection.events():
+                if self._is_over and isinstance(event, Message):
+                    return  # it does not listen, and would speak to nobody for ever
                 await self._tell(event)
+                if isinstance(event, CloseConnection):
+                    return  # also where what the library has sent cannot be understood
 
     async def _tell(self, event: Event) -> None:
         from wsproto.events import AcceptConnection, CloseConnection, Message, Ping
@@ -183,6 +197,7 @@ class _Carrier:
             await self._write(event.response())
         elif isinstance(event, CloseConnection):
             await self.close(int(event.code), event.reason or "")
+            await self._write(event.response())
 
     async def _carry_in(self) -> None:
         """From the client to the library, until the client leaves."""
