@@ -278,7 +278,7 @@ class Stages(Scaffold):
     def do_teardown_appcontext(self, exc: BaseException | None = _sentinel) -> None:
         """Run the `teardown_appcontext` functions; called when an app context is popped."""
         error = sys.exc_info()[1] if exc is _sentinel else exc
-        for function in self.teardown_appcontext_funcs[::-1]:
+        for function in reversed(self.teardown_appcontext_funcs):
             self.ensure_sync(function)(error)
         appcontext_tearing_down.send(self, _async_wrapper=self.ensure_sync, exc=error)
 

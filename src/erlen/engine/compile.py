@@ -233,19 +233,19 @@ class Steps:
 
     def inward(self, step: str, registry: t.Any) -> tuple[Function, ...]:
         """Those that run before a view: the application's first, each in its order."""
-        return self._flattened(step, registry, (None, *reversed(self.blueprints)), 1)
+        return self._flattened(step, registry, (None, *reversed(self.blueprints)), iter)
 
     def outward(self, step: str, registry: t.Any) -> tuple[Function, ...]:
         """Those that run after a view: the innermost blueprint's first, each the latest first."""
-        return self._flattened(step, registry, (*self.blueprints, None), -1)
+        return self._flattened(step, registry, (*self.blueprints, None), reversed)
 
     def _flattened(
-        self, step: str, registry: t.Any, names: t.Iterable[str | None], direction: int
+        self, step: str, registry: t.Any, names: t.Iterable[str | None], in_order: Function
     ) -> tuple[Function, ...]:
         found = [
             (step, name, function)
             for name in names
-            for function in (registry.get(name) or ())[::direction]
+            for function in in_order(registry.get(name) or ())
         ]
         self.sources += found
         return tuple(_ready(self.program, function) for _, _, function in found)
