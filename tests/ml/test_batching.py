@@ -8,6 +8,7 @@ import pickle
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextvars import ContextVar
 from importlib.util import find_spec
@@ -190,6 +191,36 @@ def test_a_quick_function_is_run_on_the_loop() -> None:
 
     asyncio.run(main())
     assert threads == ["erlen-batch-quick"] + ["MainThread"] * 3
+
+
+@pytest.mark.parametrize(
+    ("computes", "where"),
+    [(True, "MainThread"), (False, "erlen-batch-quick")],
+    ids=["it was interrupted", "it waited"],
+)
+def test_a_function_that_once_took_long_leaves_the_loop_if_that_was_its_own_doing(
+    computes: bool, where: str
+) -> None:
+    now = 0.0
+    threads: list[str] = []
+
+    def function(items: list[int]) -> list[int]:
+        nonlocal now
+        threads.append(threading.current_thread().name)
+        until = time.thread_time() + 0.001
+        while computes and time.thread_time() < until:
+            pass
+        now += 1.0 if items == [4] else 0.001
+        return items
+
+    batcher = Batcher(function, name="quick", clock=lambda: now)
+
+    async def main() -> None:
+        for number in range(6):
+            await batcher.ask(number)
+
+    asyncio.run(main())
+    assert threads[4:] == ["MainThread", where]
 
 
 def test_several_loops_and_threads_share_a_batcher() -> None:

@@ -118,6 +118,21 @@ def test_a_run_that_was_held_up_says_nothing() -> None:
     assert (estimate.seconds(1), estimate.fastest(1)) == (0.01, 0.01)
 
 
+@pytest.mark.parametrize(
+    ("share", "best"), [(1.0, 32), (0.5, 1)], ids=["it computes", "it waits for others"]
+)
+def test_what_interrupts_long_runs_does_not_make_a_busy_function_dear(
+    share: float, best: int
+) -> None:
+    estimate = Estimate(32)
+    estimate.note(1, 0.001, 0.001 * share)
+    for size in (2, 4, 8, 16, 32):
+        for _ in range(11):
+            alone = 0.001 + 0.0001 * size
+            estimate.note(size, alone + 0.001 * size, alone * share)
+    assert estimate.best_size() == best
+
+
 def test_a_neighbouring_size_is_tried_at_times() -> None:
     estimate = Estimate(32)
     for size in (1, 2, 4, 8, 16, 32):

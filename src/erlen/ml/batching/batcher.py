@@ -22,9 +22,9 @@ from ...paths import caller_place, find_source
 from .collate import Collate, CollateLike, collate_for
 from .errors import BatcherClosed, DeadlineExceeded
 from .items import DONE, GONE, Item, call_on
-from .leading import Leading, NeedsThread, resolve
+from .leading import Leading, NeedsThread
 from .line import LEAD
-from .signal import Signal
+from .signal import Signal, resolve
 from .stats import Observer, Stats
 
 if t.TYPE_CHECKING:

@@ -24,6 +24,8 @@ def steps(
 ) -> Generator[tuple[t.Any, ...], t.Any, None]:
     """Yield arguments for the function, to be sent its results or thrown its error.
 
+    With the results come the seconds for which the function kept its thread busy.
+
     Each item is delivered as soon as it has an outcome, and all have one at the end.
 
     :param following: gets the item of the next leader
@@ -35,9 +37,10 @@ def steps(
     try:
         while True:
             error: Exception | None = None
+            busy = 0.0
             begun = batcher._clock()
             try:
-                results = yield batcher.collate.join([item.value for item in group])
+                results, busy = yield batcher.collate.join([item.value for item in group])
                 results = checked(results, len(group), batcher)
             except Exception as raised:
                 error = raised
@@ -52,7 +55,8 @@ def steps(
             # The batch ends before anyone is woken who might give the next item at once.
             is_settled = error is None or group[0].error is not None
             has_ended = trials is None and is_settled
-            leader = batcher._note(group, error, now - begun, now, len(batch) if has_ended else 0)
+            ended = len(batch) if has_ended else 0
+            leader = batcher._note(group, error, now - begun, busy, now, ended)
             if leader is not None:
                 following.append(leader)
             if is_settled:
@@ -74,7 +78,7 @@ def steps(
         raise
     finally:
         if not has_ended:
-            leader = batcher._note([], None, 0.0, batcher._clock(), len(batch))
+            leader = batcher._note([], None, 0.0, 0.0, batcher._clock(), len(batch))
             if leader is not None:
                 following.append(leader)
 

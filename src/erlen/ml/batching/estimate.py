@@ -3,6 +3,11 @@
 Sizes are kept in classes that double: 1, 2, 3-4, 5-8, ... The class of a size and the time that
 it typically takes is all that is known; nothing is assumed of the form of the function in between,
 for padding makes large batches dearer than a fixed and a proportional part would.
+
+How long somebody waits is told by the clock on the wall. Which size is cheapest is not, on a core
+that others use as well: long runs are interrupted more often than short ones. Of a function that
+keeps its thread busy it is the processor's time that counts, of one that waits (for a GPU, for
+another host) the wall's.
 """
 
 from __future__ import annotations
@@ -15,6 +20,11 @@ KEPT = 11
 EVERY = 4
 #: A size is good enough if an item costs at most so much more than at the best size.
 TOLERANCE = 1.03
+#: Seconds that a batch costs around the function: locks, and waking those who wait.
+OVERHEAD = 30e-6
+#: A run in which the thread computed for this share of the time shows that the function does not
+#: wait for anything.
+BUSY = 0.7
 #: After so many batches of the same limit, a neighbouring one is tried.
 EXPLORE_EVERY = 64
 #: After so many batches, it is tried whether twice the size fits into memory again.
@@ -24,28 +34,34 @@ FORGET_LIMIT_AFTER = 1024
 class SizeClass:
     """Measurements of alike sizes."""
 
-    __slots__ = ("_count", "_last", "fastest", "seconds", "size")
+    __slots__ = ("_count", "_last", "busy", "fastest", "is_busy", "seconds", "size")
 
     def __init__(self) -> None:
         #: Mean size of these batches, 0 without any.
         self.size = 0.0
-        #: Seconds that one takes, as a rule and at least.
+        #: Seconds that one takes, as a rule and at least, and those of the processor.
         self.seconds = 0.0
         self.fastest = 0.0
-        self._last: deque[float] = deque(maxlen=KEPT)
+        self.busy = 0.0
+        #: Whether the thread computed for the whole of a run.
+        self.is_busy = False
+        self._last: deque[tuple[float, float]] = deque(maxlen=KEPT)
         self._count = 0
 
-    def note(self, size: int, seconds: float) -> bool:
+    def note(self, size: int, seconds: float, busy: float) -> bool:
         """A batch has taken so long; whether that changes what is said of the class."""
         last = self._last
-        last.append(seconds)
+        last.append((seconds, busy))
         self.size += (size - self.size) / len(last)
         self._count += 1
         if self._count > KEPT and self._count % EVERY:
             return False
         in_order = sorted(last)
-        self.seconds = in_order[len(in_order) // 2 if len(in_order) > 2 else 0]
-        self.fastest = in_order[0]
+        middle = len(in_order) // 2 if len(in_order) > 2 else 0
+        self.seconds = in_order[middle][0]
+        self.fastest = in_order[0][0]
+        self.busy = sorted(run[1] for run in last)[middle]
+        self.is_busy = any(0 < seconds * BUSY <= busy for seconds, busy in last)
         return True
 
 
@@ -61,14 +77,20 @@ class Estimate:
         self.batches = 0
         #: Items that fit into memory, after a batch did not.
         self.limit = max_size
+        #: Whether the function keeps its thread busy.
+        self.is_busy = False
+        #: Seconds that the last batch took, apart from interruptions.
+        self.last = 0.0
         self._best = 1
 
-    def note(self, size: int, seconds: float) -> None:
-        """A batch of `size` took so many `seconds`."""
+    def note(self, size: int, seconds: float, busy: float = 0.0) -> None:
+        """A batch of `size` took so many `seconds`, of which its thread was `busy` for so many."""
         index = min((size - 1).bit_length(), len(self.classes) - 1)
         self.batches += 1
-        if self.classes[index].note(size, seconds):
+        if self.classes[index].note(size, seconds, busy):
+            self.is_busy = any(known.is_busy for known in self.classes)
             self._best = self._find_best()
+        self.last = busy if self.is_busy else seconds
         if self.limit < self.max_size and self.batches % FORGET_LIMIT_AFTER == 0:
             self.limit *= 2
 
@@ -112,9 +134,13 @@ class Estimate:
         return best
 
     def _find_best(self) -> int:
-        costs = [k.seconds / k.size if k.size else None for k in self.classes]
+        costs = [self._cost(known) if known.size else None for known in self.classes]
         least = min(cost for cost in costs if cost is not None)
         index = next(i for i, c in enumerate(costs) if c is not None and c <= least * TOLERANCE)
         if not any(known.size for known in self.classes[index + 1 :]):
             index += 1
         return min(1 << index, self.max_size)
+
+    def _cost(self, known: SizeClass) -> float:
+        """Seconds that an item costs in batches of this class."""
+        return ((known.busy if self.is_busy else known.seconds) + OVERHEAD) / known.size

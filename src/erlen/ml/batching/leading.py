@@ -18,8 +18,9 @@ from .estimate import Estimate
 from .items import DONE, GONE, RUNNING, Item, call_on, deliver
 from .line import CALL, LEAD, Line
 from .runner import Runners
-from .signal import Signal
-from .stats import Observer, Tally
+from .signal import LoopSignal, Signal
+from .stats import Tally
+from .telling import Telling
 
 if t.TYPE_CHECKING:
     import asyncio
@@ -43,11 +44,10 @@ FIRST_BAN = 10.0
 _running: ContextVar[Leading] = ContextVar("erlen_running_batcher")
 
 
-class Leading:
+class Leading(Telling):
     """The part of a batcher that has its batches computed."""
 
     function: Callable[..., t.Any]
-    name: str
     place: Place | None
     max_size: int
     max_queue: int
@@ -55,7 +55,6 @@ class Leading:
     pure: bool
     is_async: bool
     collate: Collate
-    observer: Observer | None
     _clock: Callable[[], float]
 
     def _reset(self) -> None:
@@ -226,14 +225,17 @@ class Leading:
         if not batch:
             self._start(self._pass_on())
             return
-        begun = time.perf_counter()
+        begun = self._clock()
         self._compute_on_loop(batch)
-        self._mind(time.perf_counter() - begun)
+        self._mind(self._clock() - begun)
 
     def _mind(self, seconds: float) -> None:
         """An event loop was kept from its work for so long."""
         if seconds > BLOCKING_SECONDS:
-            self._keep_off_loops()
+            estimate = self._estimate
+            # A busy thread that was interrupted would have been anywhere else, too.
+            if not estimate.is_busy or estimate.last > BLOCKING_SECONDS:
+                self._keep_off_loops()
 
     def _keep_off_loops(self) -> None:
         """Compute on no event loop for a while, each time for longer."""
@@ -289,7 +291,7 @@ class Leading:
                     return
                 left = self._line.window(self._clock())
             if left:
-                leader.wake = signal = _LoopSignal(loop, left)
+                leader.wake = signal = LoopSignal(loop, left)
                 await signal.future
             batch = self._take(leader)
         except BaseException:
@@ -305,7 +307,7 @@ class Leading:
             args = next(computing)
             while True:
                 try:
-                    results = await self.function(*args)
+                    results = await self.function(*args), 0.0
                 except BaseException as error:
                     args = computing.throw(error)
                 else:
@@ -329,14 +331,6 @@ class Leading:
             self._drop(late, "deadline")
         return batch
 
-    def _drop(self, items: list[Item], cause: str) -> None:
-        """Tell those who wait for items that these will not be computed."""
-        with self._lock:
-            self._tally.dropped[cause] += len(items)
-        deliver(items)
-        for _ in items:
-            self._tell_dropped(cause)
-
     def _pass_on(self) -> Item | None:
         """The next leader, where the one that was had nothing left to compute."""
         with self._lock:
@@ -350,10 +344,14 @@ class Leading:
         computing = steps(self, batch, following, leader if leader.loop is None else None)
         return self._drive(computing, following)
 
-    def _call(self, *args: t.Any) -> t.Any:
-        """The function, in a context of nobody's: the leader's holds its own request."""
+    def _call(self, *args: t.Any) -> tuple[t.Any, float]:
+        """Results of the function, and for how many seconds it kept this thread busy.
+
+        To be called in a context of nobody's: the leader's holds its own request.
+        """
         _running.set(self)
-        return self.function(*args)
+        begun = time.thread_time()
+        return self.function(*args), time.thread_time() - begun
 
     def _drive(
         self,
@@ -393,26 +391,28 @@ class Leading:
         """
         begun = self._clock()
         try:
-            results = Context().run(self._call, *self.collate.join([value]))
+            results, busy = Context().run(self._call, *self.collate.join([value]))
             (result,) = checked(results, 1, self)
         except BaseException as error:
             if on_loop and isinstance(error, RuntimeError):
                 raise NeedsThread from error
             self._end_alone(error, begun, since)
             raise
-        self._end_alone(None, begun, since)
+        self._end_alone(None, begun, since, busy)
         return result
 
-    def _end_alone(self, error: BaseException | None, begun: float, since: float) -> None:
+    def _end_alone(
+        self, error: BaseException | None, begun: float, since: float, busy: float = 0.0
+    ) -> None:
         now = self._clock()
         seconds, latency = now - begun, now - since
         if error is not None:
-            leader = self._count(1, None, error, True, seconds, now, 1)
+            leader = self._count(1, None, error, True, seconds, busy, now, 1)
         else:
             leader = None
             with self._lock:  # PERF: `_count` without the calls
                 self._tally.note_one(seconds, latency)
-                self._estimate.note(1, seconds)
+                self._estimate.note(1, seconds, busy)
                 self._line.ended(1, now)
                 if self._line.waiting:
                     leader = self._next()
@@ -438,6 +438,7 @@ class Leading:
         group: list[Item],
         error: BaseException | None,
         seconds: float,
+        busy: float,
         now: float,
         ended: int,
     ) -> Item | None:
@@ -446,7 +447,7 @@ class Leading:
         if error is None:
             latencies = [now - item.since for item in group if item.state is RUNNING]
         is_settled = error is None or group[0].error is not None
-        return self._count(len(group), latencies, error, is_settled, seconds, now, ended)
+        return self._count(len(group), latencies, error, is_settled, seconds, busy, now, ended)
 
     def _count(
         self,
@@ -455,6 +456,7 @@ class Leading:
         error: BaseException | None,
         is_settled: bool,
         seconds: float,
+        busy: float,
         now: float,
         ended: int,
     ) -> Item | None:
@@ -463,7 +465,7 @@ class Leading:
             if size:
                 tally.note_batch(size, seconds)
                 if latencies is not None:
-                    self._estimate.note(size, seconds)
+                    self._estimate.note(size, seconds, busy)
                     tally.note_answers(latencies)
                 elif is_settled:
                     tally.failed += size
@@ -475,24 +477,6 @@ class Leading:
             leader = self._next()
         self._tell_idle()
         return leader
-
-    def _tell(self, latencies: list[float], error: BaseException | None, seconds: float) -> None:
-        observer = self.observer
-        if observer is None:
-            return
-        try:
-            observer.batch(len(latencies), seconds)
-            tell = observer.answered if error is None else observer.failed
-            for latency in latencies:
-                tell(latency)
-        except Exception:
-            self._log_observer()
-
-    def _log_observer(self) -> None:
-        """The items are none the worse for an observer's mistake."""
-        from logging import getLogger
-
-        getLogger("erlen.ml").exception("The observer of %s has failed", self.name)
 
     def _break_off(self, items: list[Item], by: BaseException, own: Item | None) -> None:
         """What computed a batch was stopped: others try again, once, where that does no harm."""
@@ -514,47 +498,9 @@ class Leading:
             self._tally.failed += len(lost) + (own in items)
         deliver(lost)
 
-    def _tell_idle(self) -> None:
-        if not self._when_idle:
-            return
-        with self._lock:
-            if not self._line.is_idle:
-                return
-            listeners, self._when_idle = self._when_idle, []
-        for listener in listeners:
-            listener()
-
-    def _tell_dropped(self, cause: str) -> None:
-        if self.observer is None:
-            return
-        try:
-            self.observer.dropped(cause)
-        except Exception:
-            self._log_observer()
-
 
 class NeedsThread(Exception):
     """A function has failed on an event loop, and perhaps because of that."""
-
-
-class _LoopSignal(Signal):
-    """A signal that a coroutine waits for, for so many seconds at most."""
-
-    __slots__ = ("_loop", "future")
-
-    def __init__(self, loop: asyncio.AbstractEventLoop, seconds: float) -> None:
-        self._loop = loop
-        self.future = loop.create_future()
-        loop.call_later(seconds, resolve, self.future)
-
-    def set(self) -> None:
-        call_on(self._loop, resolve, self.future)
-
-
-def resolve(future: asyncio.Future[None]) -> None:
-    """Have whoever waits for a future go on."""
-    if not future.done():
-        future.set_result(None)
 
 
 # A loop holds its tasks weakly.

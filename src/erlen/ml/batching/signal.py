@@ -1,8 +1,14 @@
-"""An event for one waiter that costs one lock."""
+"""An event for one waiter: one that costs one lock, and one for coroutines."""
 
 from __future__ import annotations
 
 import threading
+import typing as t
+
+from .items import call_on
+
+if t.TYPE_CHECKING:
+    import asyncio
 
 
 class Signal:
@@ -25,3 +31,23 @@ class Signal:
             self._lock.release()
         except RuntimeError:  # it is set already
             pass
+
+
+class LoopSignal(Signal):
+    """A signal that a coroutine waits for, for so many seconds at most."""
+
+    __slots__ = ("_loop", "future")
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, seconds: float) -> None:
+        self._loop = loop
+        self.future = loop.create_future()
+        loop.call_later(seconds, resolve, self.future)
+
+    def set(self) -> None:
+        call_on(self._loop, resolve, self.future)
+
+
+def resolve(future: asyncio.Future[None]) -> None:
+    """Have whoever waits for a future go on."""
+    if not future.done():
+        future.set_result(None)
