@@ -7,7 +7,7 @@ import pytest
 
 from erlen.check import bodies, cookies, har
 from erlen.check.compare import compare
-from erlen.check.masks import fits
+from erlen.check.masks import fits, matches
 from erlen.sessions import SecureCookieSessionInterface
 
 
@@ -39,6 +39,31 @@ from erlen.sessions import SecureCookieSessionInterface
 )
 def test_only_what_varies_on_flask_may_differ(first, second, other, expected):
     assert fits(first, second, other) is expected
+
+
+def test_many_nonces_alike_are_compared_at_once():
+    def page(number, end):
+        rows = (f'<input name="csrf" value="{1000 * number + row}">\n' for row in range(100))
+        return "".join(rows) + end
+
+    assert fits(page(1, "end"), page(2, "end"), page(3, "end"))
+    assert not fits(page(1, "end"), page(2, "end"), page(3, "other"))
+
+
+@pytest.mark.parametrize(
+    ("parts", "text", "expected"),
+    [
+        pytest.param(["ab"], "ab", True, id="no gap"),
+        pytest.param(["ab"], "abc", False, id="no gap, longer"),
+        pytest.param(["ab", "ba"], "aba", False, id="parts do not overlap"),
+        pytest.param(["ab", "ba"], "abba", True, id="a gap of nothing"),
+        pytest.param(["", "a", "a", ""], "xa", False, id="each part once"),
+        pytest.param(["", "a", "a", ""], "xaya", True, id="open at both ends"),
+        pytest.param(["<", "a", "ab>"], "<a ab>", True, id="the last part stays at the end"),
+    ],
+)
+def test_fixed_parts_come_in_order(parts, text, expected):
+    assert matches(parts, text) is expected
 
 
 @pytest.mark.parametrize(
