@@ -221,6 +221,13 @@ def _await_on_kept_loop(awaitable: Awaitable[T]) -> T:
         loops.give_back(kept)
 
 
+def let_finish(task: asyncio.Task[t.Any]) -> None:
+    """Have the call on whose loop a task runs wait for it at its end: other threads rely on it."""
+    from .kept import shared
+
+    shared.add(task)
+
+
 def loops_of_thread() -> ThreadLoops:
     """The event loops that are kept for this thread."""
     loops: ThreadLoops | None = getattr(_of_thread, "loops", None)

@@ -1,7 +1,8 @@
 """Event loops that are kept for threads which have none of their own.
 
-A call that waits on one leaves nothing of itself behind: its tasks are cancelled and its async
-generators closed when it ends. The loop stays for the thread's next call.
+A call that waits on one leaves nothing of itself behind: its tasks are cancelled (those that other
+threads rely on are waited for) and its async generators closed when it ends. The loop stays for
+the thread's next call.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import os
 import sys
 import typing as t
 import weakref
+from contextlib import suppress
 from contextvars import Context, copy_context
 
 if t.TYPE_CHECKING:
@@ -17,6 +19,9 @@ if t.TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
 T = t.TypeVar("T")
+
+#: Tasks that a call waits for at its end, instead of cancelling them: other threads rely on them.
+shared: weakref.WeakSet[asyncio.Task[t.Any]] = weakref.WeakSet()
 
 #: How many idle event loops a thread keeps for the next call; several only under gevent.
 IDLE_LIMIT = 64
@@ -140,6 +145,11 @@ class KeptLoop:
         import asyncio
 
         me = asyncio.current_task()
+        relied_on = [task for task in asyncio.all_tasks(self.loop) if task in shared]
+        if relied_on:
+            # An interrupt ends this, and what is left is cancelled then.
+            with suppress(asyncio.CancelledError):
+                await asyncio.wait(relied_on)
         while left := [task for task in asyncio.all_tasks(self.loop) if task is not me]:
             for task in left:
                 task.cancel()

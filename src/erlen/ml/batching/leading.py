@@ -12,6 +12,7 @@ import typing as t
 from contextvars import Context, ContextVar
 from math import inf
 
+from ...engine import bridge
 from .computing import checked, interrupted, is_out_of_memory, steps
 from .errors import QueueFull
 from .estimate import Estimate
@@ -65,12 +66,14 @@ class Leading(Telling):
         self._tally = Tally()
         self._runners = Runners(f"erlen-batch-{self.name}")
         self._when_idle: list[Callable[[], object]] = []
+        #: Batches of an async function that are being computed, and the tasks that do so.
+        self._awaited: dict[asyncio.Task[None], list[Item]] = {}
         self._banned_until = -inf
         self._ban = FIRST_BAN
 
     def _join(self, item: Item) -> str:
         """Let an item wait; what its waiter has to do then. Raises what keeps it out."""
-        if self.workers == 1 and _running.get(None) is self:
+        if _running.get(None) is self:
             raise RuntimeError(
                 f"{self.name!r} calls itself: the item would wait for the batch that gives it."
             )
@@ -137,10 +140,20 @@ class Leading(Telling):
             if item.state is DONE:
                 return None
             self._tally.dropped[cause] += 1
+            if item.state is RUNNING and self._awaited:
+                self._forsake(item)
             leader = self._next() if self._line.leave(item) else None
         self._tell_dropped(cause)
         self._tell_idle()
         return leader
+
+    def _forsake(self, leaving: Item) -> None:
+        """Cancel what computes a batch if nobody else waits for any of it; the lock is held."""
+        for task, batch in self._awaited.items():
+            if leaving in batch:
+                if all(item is leaving or item.state is not RUNNING for item in batch):
+                    call_on(task.get_loop(), task.cancel)
+                return
 
     def _expire(self, item: Item) -> None:
         """The deadline of an item that a coroutine waits for has passed."""
@@ -205,6 +218,7 @@ class Leading(Telling):
         if self.is_async:
             loop = t.cast("asyncio.AbstractEventLoop", leader.loop)
             task = loop.create_task(self._lead_async(leader))
+            bridge.let_finish(task)
             _tasks.add(task)
             task.add_done_callback(_tasks.discard)
             return
@@ -282,9 +296,10 @@ class Leading(Telling):
 
     async def _lead_async(self, leader: Item) -> None:
         """Collect and await one batch of an async function."""
-        from asyncio import get_running_loop
+        from asyncio import current_task, get_running_loop
 
         loop = get_running_loop()
+        task = t.cast("asyncio.Task[None]", current_task())
         try:
             with self._lock:
                 if self._line.leader is not leader:
@@ -303,6 +318,8 @@ class Leading(Telling):
         following: list[Item] = []
         computing = steps(self, batch, following)
         _running.set(self)  # of this task's own context
+        with self._lock:
+            self._awaited[task] = batch
         try:
             args = next(computing)
             while True:
@@ -315,6 +332,8 @@ class Leading(Telling):
         except StopIteration:
             pass
         finally:
+            with self._lock:
+                self._awaited.pop(task, None)
             for item in following:
                 self._start(item)
 
