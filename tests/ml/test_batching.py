@@ -327,6 +327,15 @@ def test_a_function_that_calls_its_own_batcher_is_told_so() -> None:
         batcher.submit(1, deadline=30)
 
 
+def test_a_function_that_calls_its_own_batcher_is_told_so_also_with_workers_to_spare() -> None:
+    def function(items: list[int]) -> list[int]:
+        return [batcher.submit(item - 1) if item else 0 for item in items]
+
+    batcher: Batcher[int, int] = Batcher(function, name="itself", workers=2)
+    with pytest.raises(RuntimeError, match="'itself' calls itself"):
+        batcher.submit(3, deadline=30)
+
+
 def test_an_async_function_that_calls_its_own_batcher_is_told_so() -> None:
     async def function(items: list[int]) -> list[int]:
         return [await batcher.ask(item) for item in items]
@@ -407,6 +416,53 @@ def test_a_task_that_ends_does_not_take_an_async_batch_of_others_along() -> None
     waiting = Call(lambda: asyncio.run(lead_and_leave()))
     waiting.result()
     go_on.set()
+    assert Call(batcher.submit, 2).result() == 2
+    assert batcher.close(timeout=10)
+
+
+def test_a_thread_whose_item_is_done_goes_on_with_an_async_batch_of_others(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    begun, go_on = threading.Event(), threading.Event()
+
+    async def function(items: list[int]) -> list[int]:
+        begun.set()
+        while not go_on.is_set():
+            await asyncio.sleep(0)
+        await asyncio.sleep(0.001)
+        if -1 in items:
+            raise ValueError("bad")
+        return [2 * item for item in items]
+
+    batcher = Batcher(function)
+    monkeypatch.setattr(batcher._estimate, "best_size", lambda: 8)
+    calls = [Call(batcher.submit, 0)]
+    assert begun.wait(30)
+    for count, item in enumerate((1, -1, 2, 3, 4), 1):
+        calls.append(Call(batcher.submit, item))
+        wait_until_queued(batcher, count)
+    go_on.set()
+    assert [str(call.result()) for call in calls] == ["0", "2", "bad", "4", "6", "8"]
+    assert batcher.close(timeout=10)
+
+
+def test_an_async_batch_for_which_nobody_waits_is_cancelled() -> None:
+    calls: list[list[int]] = []
+    ended: list[int] = []
+
+    async def function(items: list[int]) -> list[int]:
+        calls.append(items)
+        if items == [1]:
+            try:
+                await asyncio.Event().wait()
+            finally:
+                ended.append(1)
+        return items
+
+    batcher = Batcher(function)
+    waiting = Call(lambda: batcher.submit(1, deadline=0.05))
+    assert isinstance(waiting.result(), DeadlineExceeded)
+    assert ended == [1]
     assert Call(batcher.submit, 2).result() == 2
     assert batcher.close(timeout=10)
 
@@ -524,10 +580,27 @@ def test_a_leader_that_is_cancelled_leaves_the_lead_to_the_next(held: Model) -> 
     assert held.batches == [[0], [2]]
 
 
+def roots(numbers: list[float]) -> list[float]:
+    return [number**0.5 for number in numbers]
+
+
 @pytest.mark.parametrize("deadline", [float("nan")], ids=["nan"])
 def test_a_deadline_is_a_number(deadline: float) -> None:
     with pytest.raises(ValueError, match="number of seconds"):
         Batcher(Model()).submit(1, deadline=deadline)
+
+
+@pytest.mark.parametrize("deadline", [0, -1.0, float("nan"), "2", True])
+def test_a_deadline_for_all_items_is_a_number_above_zero(deadline: Any) -> None:
+    with pytest.raises(SetupError, match="'deadline'") as refused:
+        Batcher(roots, deadline=deadline)
+    assert refused.value.places == ((__file__, roots.__code__.co_firstlineno),)
+
+
+def test_a_wrong_way_to_collate_is_told_with_the_place_of_the_function() -> None:
+    with pytest.raises(SetupError, match="'collate'") as refused:
+        Batcher(roots, collate="heap")
+    assert refused.value.places == ((__file__, roots.__code__.co_firstlineno),)
 
 
 @pytest.mark.parametrize("deadline", [1e300, float("inf")])
@@ -907,6 +980,46 @@ def test_a_batched_method_has_a_batcher_for_each_object() -> None:
     assert (two.scale(5), three.scale(5)) == (10, 15)
     assert two.scale is two.scale
     assert two.scale.batcher is not three.scale.batcher
+
+
+class Adder:
+    def __init__(self, number: int) -> None:
+        self.number = number
+
+    @batched
+    def add(self, items: list[int]) -> list[int]:
+        return [self.number + item for item in items]
+
+
+@pytest.mark.parametrize(
+    "duplicate",
+    [copy.copy, copy.deepcopy, lambda model: pickle.loads(pickle.dumps(model))],
+    ids=["copy", "deepcopy", "pickle"],
+)
+def test_a_copy_of_an_object_computes_with_its_own_batched_method(
+    duplicate: Callable[[Adder], Adder],
+) -> None:
+    original = Adder(1)
+    assert original.add(1) == 2
+    other = duplicate(original)
+    other.number = 10
+    assert (original.add(1), other.add(1), other.add(2)) == (2, 11, 12)
+    assert other.add is other.add
+
+
+def test_a_derived_class_reaches_the_batched_method_behind_its_own() -> None:
+    class Plain(Adder):
+        def add(self, item: int) -> int:  # type: ignore[override]
+            return 100 * super().add(item)
+
+    class Twice(Adder):
+        @batched
+        def add(self, items: list[int]) -> list[int]:
+            return [100 * super(Twice, self).add(item) for item in items]
+
+    plain, twice = Plain(1), Twice(1)
+    assert [plain.add(1), plain.add(1)] == [200, 200]
+    assert [twice.add(1), twice.add(1)] == [200, 200]
 
 
 def test_a_batched_method_of_an_object_with_slots_is_refused() -> None:

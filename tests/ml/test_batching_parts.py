@@ -160,6 +160,17 @@ def test_batches_that_did_not_fit_into_memory_are_halved_for_a_while() -> None:
 # Putting together
 
 
+def test_batches_are_never_larger_than_allowed_once_a_limit_is_forgotten() -> None:
+    estimate = Estimate(10)
+    estimate.note_too_large(7)
+    sizes = set()
+    for _ in range(4 * 1024):
+        size = estimate.best_size()
+        sizes.add(size)
+        estimate.note(size, 1e-3)
+    assert max(sizes) == 10
+
+
 def test_a_list_is_the_default() -> None:
     collate = collate_for(None)
     assert collate.prepare("text") == (None, "text")

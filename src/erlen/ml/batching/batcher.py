@@ -70,15 +70,17 @@ class Batcher(Leading, t.Generic[T, R]):
         for what, count in (("max_size", max_size), ("max_queue", max_queue), ("workers", workers)):
             if not isinstance(count, int) or count < 1:
                 raise SetupError(f"{what!r} is a number from 1, not {count!r}.", place)
+        if deadline is not None and not _is_positive(deadline):
+            raise SetupError(f"'deadline' is a number of seconds above 0, not {deadline!r}.", place)
         self.function = function
         self.max_size = max_size
         self.max_queue = max_queue
         self.workers = workers
         self.pure = pure
-        self.deadline = inf if deadline is None else _checked_deadline(deadline)
+        self.deadline = inf if deadline is None else deadline
         self.name = name or _name_of(function)
         self.place = place
-        self.collate = collate_for(collate)
+        self.collate = collate_for(collate, place)
         self.observer = observer
         self.is_async = bridge.is_coroutine_function(function)
         self._prepares = type(self.collate) is not Collate
@@ -251,6 +253,10 @@ def _name_of(function: t.Any) -> str:
 def _waitable(seconds: float) -> float:
     """As many seconds as a lock can wait for."""
     return min(max(seconds, 0.0), threading.TIMEOUT_MAX)
+
+
+def _is_positive(number: t.Any) -> bool:
+    return isinstance(number, (int, float)) and not isinstance(number, bool) and number > 0
 
 
 def _checked_deadline(seconds: float) -> float:

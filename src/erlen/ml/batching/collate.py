@@ -13,6 +13,9 @@ from collections.abc import Callable, Sequence
 
 from ...errors import MissingExtra, SetupError
 
+if t.TYPE_CHECKING:
+    from ...errors import Place
+
 Prepared = tuple[t.Any, t.Any]
 
 
@@ -124,7 +127,7 @@ CollateLike = Collate | str | None
 _BY_NAME: dict[str, type[Collate]] = {"list": Collate, "stack": Stack, "pad": Pad}
 
 
-def collate_for(wish: CollateLike) -> Collate:
+def collate_for(wish: CollateLike, place: Place | None = None) -> Collate:
     """What a user's `collate=` means. Raises SetupError."""
     if wish is None:
         return Collate()
@@ -134,7 +137,8 @@ def collate_for(wish: CollateLike) -> Collate:
         return wish
     raise SetupError(
         f"'collate' is one of {', '.join(map(repr, _BY_NAME))}, Stack(), Pad(...) or Bucket(...),"
-        f" not {wish!r}."
+        f" not {wish!r}.",
+        place,
     )
 
 

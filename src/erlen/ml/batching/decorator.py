@@ -46,7 +46,8 @@ class Batched(t.Generic[T, R]):
         self.function = function
         self.options = options
         self.batcher: Batcher[T, R] = Batcher(function, **options)
-        self.attribute: str | None = None
+        #: In objects; not the method's name, which a derived class may have for its own.
+        self._key = f"_batched_{id(self):x}"
 
     def __call__(self, item: T, deadline: float | None = None) -> R:
         return self.batcher.submit(item, deadline)
@@ -62,28 +63,44 @@ class Batched(t.Generic[T, R]):
     def stats(self) -> Stats:
         return self.batcher.stats()
 
-    def __set_name__(self, owner: type, name: str) -> None:
-        self.attribute = name
-
     def __get__(self, instance: t.Any, owner: type | None = None) -> Batched[T, R]:
         if instance is None:
             return self
-        bound = type(self)(functools.partial(self.function, instance), self._bound_options())
         try:
-            kept: Batched[T, R] = vars(instance).setdefault(self.attribute, bound)
+            kept: _OfObject = vars(instance)[self._key]
+            if kept.object is instance:
+                return t.cast("Batched[T, R]", kept.batched)
+        except KeyError:
+            pass
         except TypeError:
             raise SetupError(
                 f"A batched method needs an object with a '__dict__', and"
                 f" {type(instance).__name__!r} has '__slots__'.",
                 self.batcher.place,
             ) from None
-        return kept
+        bound = type(self)(functools.partial(self.function, instance), self._bound_options())
+        made = _OfObject(instance, bound)
+        kept = vars(instance).setdefault(self._key, made)
+        if kept.object is not instance:
+            kept = vars(instance)[self._key] = made
+        return t.cast("Batched[T, R]", kept.batched)
 
     def _bound_options(self) -> _Options:
         return {**self.options, "name": self.batcher.name}
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.batcher.name!r}>"
+
+
+class _OfObject:
+    """The batched method of one object, kept by that; copies of the object have none yet."""
+
+    def __init__(self, object: t.Any = None, batched: t.Any = None) -> None:
+        self.object = object
+        self.batched = batched
+
+    def __reduce__(self) -> tuple[t.Any, ...]:
+        return type(self), ()
 
 
 class AsyncBatched(Batched[T, R]):

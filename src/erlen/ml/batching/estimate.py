@@ -92,7 +92,7 @@ class Estimate:
             self._best = self._find_best()
         self.last = busy if self.is_busy else seconds
         if self.limit < self.max_size and self.batches % FORGET_LIMIT_AFTER == 0:
-            self.limit *= 2
+            self.limit = min(self.limit * 2, self.max_size)
 
     def note_too_large(self, size: int) -> None:
         """A batch of this size did not fit into memory."""
