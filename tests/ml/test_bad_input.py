@@ -11,6 +11,7 @@ import threading
 import tracemalloc
 import typing as t
 import zlib
+from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
@@ -298,6 +299,61 @@ def test_no_body_is_refused(predicting: FlaskClient) -> None:
     assert refused(predicting.post("/all")) == (422, [["json"]])
     empty = predicting.post("/all", data=b"", content_type="application/json")
     assert refused(empty) == (422, [["json"]])
+
+
+class Scanned(BaseModel):
+    scan: File = Field(alias="picture")
+
+
+@dataclass
+class Sheet:
+    table: Table
+
+
+def test_files_are_read_under_any_name_and_within_any_type(app: Erlen, client: FlaskClient) -> None:
+    class Sizes:
+        def decode(
+            self,
+            file: t.Annotated[File, Field(alias="doc")],
+            pages: list[Scanned],
+            sheets: dict[str, Sheet],
+        ) -> list[int]:
+            tables = [len(sheet.table) for sheet in sheets.values()]
+            return [file.size, *(page.scan.size for page in pages), *tables]
+
+        def predict(self, items: list[list[int]]) -> list[list[int]]:
+            return items
+
+    app.predictor("/sizes", Sizes())
+    good = {"doc": "aGVs", "pages": [{"picture": "aA=="}], "sheets": {"a": {"table": "x\n1\n"}}}
+    assert client.post("/sizes", json=good).get_json() == [3, 1, 1]
+    for change, place in [
+        ({"doc": "!!!"}, ["json", "doc"]),
+        ({"doc": "ä"}, ["json", "doc"]),
+        ({"pages": [{"picture": "aA=="}, {"picture": "!"}]}, ["json", "pages", 1, "picture"]),
+        ({"sheets": {"a": {"table": "x\n"}}}, ["json", "sheets", "a", "table"]),
+    ]:
+        assert refused(client.post("/sizes", json={**good, **change})) == (422, [place])
+
+
+@pytest.mark.parametrize(
+    "cell", ["1" * 400, "1e300", '"x"', "-" + "1" * 400], ids=["long", "large", "text", "negative"]
+)
+def test_cells_that_are_no_numbers_of_an_array_are_a_fault(
+    app: Erlen, client: FlaskClient, cell: str
+) -> None:
+    class Total:
+        def decode(self, table: Table) -> float:
+            return float(table.array().sum())
+
+        def predict(self, items: list[float]) -> list[float]:
+            return items
+
+    app.predictor("/total", Total())
+    assert client.post("/total", json={"table": [{"a": 1}, {"a": 2.5}]}).get_json() == 3.5
+    body = '{"table": [{"a": 1}, {"a": ' + cell + "}]}"
+    answer = client.post("/total", data=body, content_type="application/json")
+    assert refused(answer) == (422, [["json"]])
 
 
 # 50 MB

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import enum
 import io
 import subprocess
@@ -18,7 +19,7 @@ from erlen import Blueprint, Erlen, current_app
 from erlen.api import Depends, Header, Problem, Query
 from erlen.api.openapi import document
 from erlen.errors import SetupError
-from erlen.ml import Audio, BadItem, Image, Label, Predictor, QueueFull, Shown, Text, batched
+from erlen.ml import Audio, BadItem, File, Image, Label, Predictor, QueueFull, Shown, Text, batched
 from erlen.ml.predictor import read_predictor, singular
 from erlen.testing import FlaskClient
 
@@ -212,6 +213,32 @@ def test_pictures_are_answered_as_the_client_wishes(app: Erlen, client: FlaskCli
     assert PIL.Image.open(io.BytesIO(answer.data)).mode == "L"
     answer = client.post("/gray", data={"image": (png("red"), "a.png")})
     assert answer.get_json().startswith("data:image/png;base64,")
+
+
+BROWSER = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
+
+
+def test_a_file_that_comes_back_runs_nothing_on_this_host(app: Erlen, client: FlaskClient) -> None:
+    def same(files: list[File]) -> list[File]:
+        return files
+
+    app.predictor("/same", same)
+    script = base64.b64encode(b"<script>alert(1)</script>").decode()
+    sent = {"file": f"data:text/html;base64,{script}"}
+    answer = client.post("/same", data=sent, headers={"Accept": BROWSER})
+    assert answer.mimetype == "text/html"
+    assert answer.headers["Content-Security-Policy"] == "sandbox"
+    assert answer.headers["X-Content-Type-Options"] == "nosniff"
+
+
+@pytest.mark.parametrize(
+    ("said", "expected"),
+    [("text/html", "audio/mpeg"), ("audio/x-mp3", "audio/x-mp3"), ("audio/*", "audio/mpeg")],
+)
+def test_sound_has_a_type_of_sound_whatever_the_client_says(said: str, expected: str) -> None:
+    sound = Audio(b"ID3<script>alert(1)</script>", content_type=said)
+    sound.load()
+    assert sound.content_type == expected
 
 
 def test_a_value_that_json_cannot_hold_is_an_error(app: Erlen, client: FlaskClient) -> None:

@@ -8,7 +8,6 @@ by `load`, which the route calls where it stops nobody else.
 from __future__ import annotations
 
 import base64
-import binascii
 import io
 import re
 import struct
@@ -65,7 +64,7 @@ class File:
 
     @property
     def data(self) -> bytes:
-        """The bytes. Raises ValueError for text that is not base64."""
+        """The bytes. Raises PydanticCustomError for text that is not base64."""
         if self._data is None:
             source = self._source
             if source is not None:
@@ -74,8 +73,9 @@ class File:
             else:
                 try:
                     self._data = base64.b64decode(self._text, validate=True)
-                except binascii.Error:
-                    raise ValueError("it is not base64") from None
+                except ValueError:  # also for text that is not ASCII
+                    message = "A file in JSON is base64 text, and this is not"
+                    raise fault("not_base64", message) from None
             self._source, self._text = None, ""
         return self._data
 
@@ -91,10 +91,7 @@ class File:
     def load(self) -> None:
         """Read and check all of it. Raises PydanticCustomError for a file that is not as it has
         to be."""
-        try:
-            data = self.data
-        except ValueError as error:
-            raise fault("not_base64", f"A file in JSON is base64 text, and {error}") from None
+        data = self.data
         most = self._limits.max_size or self.max_size
         if len(data) > most:
             raise _too_large(most)
@@ -364,11 +361,12 @@ class Audio(File):
         """Check what it is. Raises PydanticCustomError."""
         super().load()
         self.format = _sound_format(self.data[:16])
-        if self.content_type == self.media_type:
-            self.content_type = f"audio/{_SOUND_TYPES.get(self.format or '', self.format)}"
         known = self._limits.formats or self.formats
         if self.format is None or self.format not in known:
             raise fault("audio_type", f"This is no sound of these formats: {', '.join(known)}")
+        main, _, sub = self.content_type.partition("/")
+        if main not in ("audio", "video") or sub == "*":
+            self.content_type = f"audio/{_SOUND_TYPES.get(self.format, self.format)}"
         if self.format == "wav":
             self._open_wav().close()
 

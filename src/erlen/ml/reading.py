@@ -18,7 +18,7 @@ from werkzeug.exceptions import RequestEntityTooLarge
 
 from ..api.body import is_packed
 from ..api.formats import JSON, content_type_of, unpacker
-from ..api.kinds import is_model, metadata_of, plain
+from ..api.kinds import is_class, is_model, members_of, plain
 from ..api.places import FORM_TYPES, is_bodyless
 from ..api.problems import (
     MOST_FAULTS,
@@ -29,13 +29,14 @@ from ..api.problems import (
     faults_of,
     missing,
 )
-from .arrays import Array
 from .files import File
 from .limits import MEGABYTE
 from .problems import too_large
 
 if t.TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
+    from collections.abc import Collection, Iterable, Iterator
+
+    from pydantic.fields import FieldInfo
 
     from ..api.problems import Fault
     from .fields import Input
@@ -76,7 +77,8 @@ class Reading:
         self._validate_json = validator.validate_json
         self._validate = validator.validate_python
         inputs = definition.inputs
-        self.has_files = any(each.is_file for each in inputs)
+        self._with_files = _names_with_files(definition.body)
+        self.has_files = bool(self._with_files)
         # Elsewhere the types see to it.
         self._may_be_nonfinite = definition.is_whole or any(each.kind == "json" for each in inputs)
 
@@ -168,18 +170,63 @@ class Reading:
             raise ValidationProblem(faults)
 
     def _files(self, value: t.Any) -> Iterator[tuple[tuple[str | int, ...], File]]:
-        for each in self.definition.inputs:
-            member = value.get(each.name) if isinstance(value, dict) else _member(value, each.name)
-            if isinstance(member, File):
-                yield (each.name,), member
-            elif isinstance(member, (list, tuple)):
-                for index, part in enumerate(member):
-                    if isinstance(part, File):
-                        yield (each.name, index), part
+        for name, member in _parts(value):
+            if name in self._with_files:
+                yield from _files_in(member, (name,))
 
 
-def _member(value: t.Any, name: str) -> t.Any:
-    return getattr(value, name, None)
+def _names_with_files(body: t.Any) -> set[str]:
+    """The members of a body, by their names in JSON, that are files or have some within them."""
+    model = plain(body)
+    if is_class(model, BaseModel):
+        fields: t.Any = model.model_fields.items()
+        members = {_name_in_json(name, info): info for name, info in fields}
+    else:
+        members = members_of(model, "json")
+    return {name for name, info in members.items() if _holds_files(info.annotation, set())}
+
+
+def _holds_files(annotation: t.Any, seen: set[t.Any]) -> bool:
+    kind = plain(annotation)
+    if is_class(kind, File):
+        return True
+    if is_model(kind):
+        if kind in seen:
+            return False
+        seen.add(kind)
+        parts = [info.annotation for info in members_of(kind, "json").values()]
+        return any(_holds_files(each, seen) for each in (*parts, *t.get_args(kind)))
+    if t.get_origin(kind) is t.Literal:
+        return False
+    return any(_holds_files(each, seen) for each in t.get_args(kind))
+
+
+def _files_in(
+    value: t.Any, place: tuple[str | int, ...]
+) -> Iterator[tuple[tuple[str | int, ...], File]]:
+    if isinstance(value, File):
+        yield place, value
+        return
+    for name, inner in _parts(value):
+        yield from _files_in(inner, (*place, name))
+
+
+def _parts(value: t.Any) -> Iterable[tuple[str | int, t.Any]]:
+    """What a value is made of, by names in JSON and by numbers."""
+    if isinstance(value, Mapping):
+        return value.items()
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return enumerate(value)
+    if isinstance(value, BaseModel):
+        fields = type(value).model_fields.items()
+        return [(_name_in_json(name, info), getattr(value, name)) for name, info in fields]
+    names = getattr(value, "__dataclass_fields__", ())
+    return [(name, getattr(value, name)) for name in names]
+
+
+def _name_in_json(name: str, info: FieldInfo) -> str:
+    alias = info.validation_alias
+    return alias if isinstance(alias, str) else info.alias or name
 
 
 def _refused(error: ValidationError, location: str) -> Exception:
@@ -219,20 +266,6 @@ def _is_empty(value: t.Any) -> bool:
     return True
 
 
-def _is_open(annotation: t.Any) -> bool:
-    """Whether a type may have numbers in it that its validation lets be NaN.
-
-    Models have settings of their own, and what is not said to be a number is not checked as one.
-    """
-    kind = plain(annotation)
-    if any(isinstance(each, Array) for each in metadata_of(annotation)):
-        return False
-    arguments = t.get_args(kind)
-    if arguments:
-        return t.get_origin(kind) is not t.Literal and any(map(_is_open, arguments))
-    return is_model(kind) or kind in (t.Any, object, list, dict, tuple)
-
-
 def _nonfinite(value: t.Any, place: tuple[str | int, ...]) -> Iterator[Fault]:
     """Faults of numbers that are none, but for those that a model allows."""
     if isinstance(value, float):
@@ -244,13 +277,7 @@ def _nonfinite(value: t.Any, place: tuple[str | int, ...]) -> Iterator[Fault]:
             return
         for name, info in type(value).model_fields.items():
             if not any(getattr(each, "allow_inf_nan", None) for each in info.metadata):
-                yield from _nonfinite(getattr(value, name), (*place, info.alias or name))
-    elif isinstance(value, Mapping):
-        for key, inner in value.items():
+                yield from _nonfinite(getattr(value, name), (*place, _name_in_json(name, info)))
+    else:
+        for key, inner in _parts(value):
             yield from _nonfinite(inner, (*place, key))
-    elif isinstance(value, (list, tuple)):
-        for index, inner in enumerate(value):
-            yield from _nonfinite(inner, (*place, index))
-    elif hasattr(value, "__dataclass_fields__"):
-        for name in value.__dataclass_fields__:
-            yield from _nonfinite(getattr(value, name), (*place, name))

@@ -39,6 +39,9 @@ if t.TYPE_CHECKING:
 
 #: Kinds of answers that take a while to be written.
 _FILES = ("image", "audio", "file")
+#: Of an answer that is a file. Its type may be what a client has said, and other sites can have
+#: visitors send forms: opened as a page, it is none of this host, and runs nothing.
+_OF_FILES = {"Content-Security-Policy": "sandbox", "X-Content-Type-Options": "nosniff"}
 
 
 class Job(t.NamedTuple):
@@ -212,6 +215,8 @@ class Served:
         else:
             body = as_json(self._encoded(result))
         cls: t.Any = current_app.response_class
+        if wish != JSON:
+            return cls(body, mimetype=wish, headers=_OF_FILES)
         # PERF: this spares most answers their headers.
         make = getattr(cls, "_from_bytes", None)
         return make(body, wish) if make is not None else cls(body, mimetype=wish)

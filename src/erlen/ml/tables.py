@@ -78,10 +78,18 @@ class Table(File):
             yield dict(zip(self._columns, row, strict=True))
 
     def array(self, dtype: str = "float32") -> t.Any:
-        """The cells as an array of (rows, columns). Raises ValueError where one is no number."""
+        """The cells as an array of (rows, columns); empty ones are NaN. Raises PydanticCustomError,
+        a ValueError, where one is no number of this type."""
         import numpy as np
 
-        return np.array(self.rows, dtype=dtype)
+        try:
+            with np.errstate(over="ignore"):
+                array = np.array(self.rows, dtype=dtype)
+        except (ValueError, TypeError, OverflowError):
+            array = None
+        if array is None or (array.dtype.kind == "f" and np.isinf(array).any()):
+            raise fault("table_number", f"The cells of the table are numbers of {dtype}")
+        return array
 
     def frame(self) -> t.Any:
         """A data frame of pandas."""
