@@ -86,19 +86,20 @@ class BackgroundTasks:
         return self._threads
 
     async def finish(self) -> None:
-        """Wait until all tasks have ended, also those that they start; cancel what takes longer
-        than `BACKGROUND_TASK_SHUTDOWN_TIMEOUT` seconds.
+        """Wait until all tasks of this loop have ended, also those that they start; cancel what
+        takes longer than `BACKGROUND_TASK_SHUTDOWN_TIMEOUT` seconds.
         """
-        from asyncio import sleep, wait
+        from asyncio import get_running_loop, sleep, wait
 
+        loop = get_running_loop()
         await sleep(0)  # for those that other threads have just handed over
         end = monotonic() + float(
             self.app.config.get("BACKGROUND_TASK_SHUTDOWN_TIMEOUT", DEFAULT_TIMEOUT)
         )
-        while self._running and (left := end - monotonic()) > 0:
-            await wait(self._running, timeout=left)
+        while (running := self._running_on(loop)) and (left := end - monotonic()) > 0:
+            await wait(running, timeout=left)
             await sleep(0)
-        late = set(self._running)
+        late = self._running_on(loop)
         for task in late:
             task.cancel()
         if late:
@@ -107,6 +108,9 @@ class BackgroundTasks:
                 self.app.logger.error(
                     "%d background task(s) could not be stopped and are left behind", len(stuck)
                 )
+
+    def _running_on(self, loop: asyncio.AbstractEventLoop) -> set[asyncio.Task[None]]:
+        return {task for task in self._running.copy() if task.get_loop() is loop}
 
 
 def runs_here(loop: asyncio.AbstractEventLoop) -> bool:

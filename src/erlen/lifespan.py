@@ -40,6 +40,8 @@ class Life:
     def _reset(self) -> None:
         self.process = os.getpid()
         self.is_started = False
+        #: Whether it is a server that has started it, and ends it.
+        self._is_server = False
         #: The loop that coroutines share which outlive a request; `None` before there is one.
         self.loop: asyncio.AbstractEventLoop | None = None
         self.tasks = BackgroundTasks(self.app)
@@ -63,6 +65,7 @@ class Life:
         if not is_mine:
             await _wait_for(starting)
             return False
+        self._is_server = True
         await self._enter(starting)
         return True
 
@@ -99,7 +102,7 @@ class Life:
         with self._lock:
             if self._starting is starting:
                 self._starting = None
-                self.is_started = False
+                self.is_started = self._is_server = False
                 self.loop = None if self._beside is None else self._beside.loop
         self._settle(starting, error)
 
@@ -153,7 +156,7 @@ class Life:
             await self._end_all(after)
         finally:
             with self._lock:
-                self.is_started = False
+                self.is_started = self._is_server = False
                 self._starting = None
                 self.loop = None if self._beside is None else self._beside.loop
             self.app._serving_changed()
@@ -266,7 +269,7 @@ class Life:
         called on the event loop that would end with it; and where a start goes on for longer than
         `FAREWELL_SECONDS`, which is given up then.
         """
-        if self.is_started and self._keeper is None:
+        if self.is_started and self._is_server:
             raise RuntimeError("The server has started the application, and will end it.")
         beside = self._beside
         if _starting_here.get() is self or (beside is not None and runs_here(beside.loop)):
@@ -275,8 +278,7 @@ class Life:
                 " 'stop_serving' on another thread."
             )
         if beside is None:
-            keeper, self._keeper = self._keeper, None
-            self._stop_on(keeper)
+            self._stop_on(self._keeper)
             return
         with self._stopping:
             self._stop_beside()
@@ -289,7 +291,12 @@ class Life:
         try:
             if starting is not None:
                 self._await_start(starting)
-            beside.wait(self._finish(self._keeper))
+            keeper = self._keeper
+            if keeper is None or keeper.get_loop() is beside.loop:
+                beside.wait(self._finish(keeper))
+            else:  # a request on another loop has started it
+                beside.wait(self.tasks.finish())
+                self._stop_on(keeper)
         finally:
             with self._lock:
                 # Somebody may have begun to start it again, on the same loop.
