@@ -10,16 +10,18 @@ import threading
 from collections.abc import Callable, Iterator
 from html import unescape
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import pytest
 
 pytest.importorskip("pydantic", reason="pydantic is not installed")
 pytest.importorskip("numpy", reason="numpy is not installed")
 
-from erlen import Erlen
+import numpy as np
+
+from erlen import Blueprint, Erlen
 from erlen.errors import SetupError
-from erlen.ml import File, Image, Label, Page
+from erlen.ml import Array, File, Image, Label, Page
 from erlen.ml.demo import token as token_module
 from erlen.testing import FlaskClient
 
@@ -263,6 +265,72 @@ def test_a_page_has_limits_where_the_application_has_none(app: Erlen, client: Fl
     assert send(client, "/t", text="a" * 100).status_code == 200
     answer = send(client, "/t", text="a" * 1000)
     assert (answer.status_code, answer.mimetype) == (413, "text/html")
+
+
+def test_a_field_of_the_page_may_be_as_large_as_one_of_the_endpoint(
+    app: Erlen, client: FlaskClient
+) -> None:
+    class Sum:
+        def decode(self, numbers: Annotated[np.ndarray, Array(None)]) -> float:
+            return float(numbers.sum())
+
+        def predict(self, items: list[float]) -> list[float]:
+            return items
+
+    app.predictor("/sum", Sum(), page="/s")
+    numbers = str([1] * 200_000)
+    assert client.post("/sum", data={"numbers": numbers}).get_json() == 200_000
+    form = {"erlen-token": token_of(client, "/s"), "numbers": numbers}
+    assert client.post("/s", data=form).status_code == 200
+
+
+# Hosts
+
+
+def links_of(answer: Any) -> list[str]:
+    return re.findall(r'(?:href|src|action)="(/[^"]*)"', answer.text)
+
+
+@pytest.mark.parametrize("way", ["host", "subdomain", "blueprint"])
+def test_a_page_is_whole_on_the_host_of_its_predictor_and_only_there(way: str) -> None:
+    is_host = way == "host"
+    app = Erlen(__name__, host_matching=is_host, static_host="ml.example.com" if is_host else None)
+    app.subdomain_matching = not is_host
+    app.config.update(SECRET_KEY="test key", SERVER_NAME="example.com")
+    if way == "blueprint":
+        blueprint = Blueprint("models", __name__, subdomain="ml")
+        blueprint.predictor("/titled", Titled(), page=True)
+        app.register_blueprint(blueprint)
+    else:
+        place = {"host": "ml.example.com"} if is_host else {"subdomain": "ml"}
+        app.predictor("/titled", Titled(), page=True, **place)
+    client = app.test_client()
+    try:
+        there = client.get("/titled/try", base_url="http://ml.example.com")
+        elsewhere = client.get("/titled/try", base_url="http://example.com")
+        assert (there.status_code, elsewhere.status_code) == (200, 404)
+        links = links_of(there)
+        assert len(links) > 3
+        for link in links:
+            with client.get(link, base_url="http://ml.example.com") as answer:
+                assert answer.status_code == 200
+    finally:
+        app.stop_serving()
+
+
+def test_applications_that_share_a_blueprint_have_their_own_pages() -> None:
+    blueprint = Blueprint("models", __name__)
+    blueprint.predictor("/titled", Titled(), page=True)
+    for name, again in (("models", "others"), ("others", "models")):
+        first, second = Erlen(__name__), Erlen(__name__)
+        first.register_blueprint(blueprint, name=name, url_prefix="/a")
+        second.register_blueprint(blueprint, name=again, url_prefix="/b")
+        for app, prefix in ((first, "/a"), (second, "/b")):
+            app.config["SECRET_KEY"] = "test key"
+            answer = app.test_client().get(f"{prefix}/titled/try")
+            app.stop_serving()
+            assert answer.status_code == 200
+            assert f"POST {prefix}/titled" in answer.text
 
 
 # Escaping

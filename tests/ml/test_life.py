@@ -126,6 +126,28 @@ def test_an_asgi_server_does_not_start_with_a_broken_model(app: Erlen) -> None:
     assert sent[0]["type"] == "lifespan.startup.failed"
 
 
+@pytest.mark.parametrize(
+    ("options", "host"),
+    [
+        ({"host_matching": True, "static_host": "example.com"}, "10.0.0.1:8080"),
+        ({"subdomain_matching": True}, "10.0.0.1:8080"),
+        ({"subdomain_matching": True}, "example.com"),
+    ],
+    ids=["host matching", "subdomain matching", "subdomain matching, by name"],
+)
+@pytest.mark.filterwarnings("ignore:Current server name")
+def test_health_is_told_on_every_host(options: dict[str, t.Any], host: str) -> None:
+    app = Erlen("hosts", **options)
+    app.config["SERVER_NAME"] = "example.com"
+    place = {"host": "example.com"} if "host_matching" in options else {"subdomain": "ml"}
+    app.predictor("/", Counted(), **place)
+    try:
+        answer = app.test_client().get("/readyz", base_url=f"http://{host}")
+    finally:
+        app.stop_serving()
+    assert answer.get_json() == {"status": "ready", "models": {"Counted": "ready"}}
+
+
 def test_it_is_ready_when_all_models_are_warm(app: Erlen, client: FlaskClient) -> None:
     model = Counted()
     served = app.predictor("/", model, load="first")

@@ -108,6 +108,13 @@ def test_a_blueprint_has_predictors(app: Erlen, client: FlaskClient) -> None:
     assert (served.endpoint, served.rule) == ("models.doubled", "/models/double")
 
 
+def test_what_a_blueprints_prefix_brings_is_for_its_hooks(app: Erlen, client: FlaskClient) -> None:
+    blueprint = Blueprint("models", __name__, url_prefix="/<lang>", url_defaults={"kind": "a"})
+    blueprint.predictor("/double", doubled)
+    app.register_blueprint(blueprint)
+    assert client.post("/de/double", json={"number": 1}).get_json() == 2.0
+
+
 @pytest.mark.parametrize(
     ("page", "path"), [(True, "/models/double/try"), ("/own", "/models/own")], ids=["below", "own"]
 )
@@ -624,14 +631,20 @@ def test_a_mistake_is_told_with_its_place(app: Erlen, predictor: t.Any, message:
     [
         ({"load": "never"}, "load is 'never': known are start, background, first"),
         ({"max_size": 0}, "'max_size' is a number from 1, not 0"),
+        ({"deadline": 0}, "'deadline' is a number of seconds above 0, not 0"),
+        ({"collate": "heap"}, "'collate' is one of"),
+        ({"max_body": "1 MB"}, "'max_body' is a number of bytes from 1, not '1 MB'"),
+        ({"page": 5}, "'page' is True, a path, or a Page, not 5"),
+        ({"examples": {"number": 1}}, "'examples' is a list of them"),
     ],
-    ids=["load", "max_size"],
+    ids=["load", "max_size", "deadline", "collate", "max_body", "page", "examples"],
 )
 def test_an_option_that_cannot_work_is_told(
     app: Erlen, options: dict[str, t.Any], message: str
 ) -> None:
-    with pytest.raises(SetupError, match=message):
+    with pytest.raises(SetupError, match=message) as raised:
         app.predictor("/", doubled, **options)
+    assert f"{__file__}:" in str(raised.value)
 
 
 def test_a_rule_with_variables_is_told(app: Erlen) -> None:

@@ -21,10 +21,10 @@ def add_health(serving: Serving, alive: str | None = ALIVE, ready: str | None = 
     app = serving.app
     taken = {rule.rule for rule in app.url_map.iter_rules()}
 
-    def healthz() -> t.Any:
+    def healthz(**_: str) -> t.Any:
         return {"status": "alive"}
 
-    def readyz() -> t.Any:
+    def readyz(**_: str) -> t.Any:
         states = {each.definition.name: each.model.state for each in serving.served}
         if serving.is_stopping:
             status = "stopping"
@@ -39,5 +39,14 @@ def add_health(serving: Serving, alive: str | None = ALIVE, ready: str | None = 
     serving.health = tuple(path for path in views if path is not None)
     for path, view in views.items():
         if path is not None and path not in taken:
-            # On the event loop: the threads may all have something to do.
-            app.add_url_rule(path, f"erlen_{view.__name__}", view, inline=True, hidden=True)
+            for where in _everywhere(app):
+                # On the event loop: the threads may all have something to do.
+                options = {"inline": True, "hidden": True, **where}
+                app.add_url_rule(path, f"erlen_{view.__name__}", view, **options)
+
+
+def _everywhere(app: t.Any) -> list[dict[str, str]]:
+    """Options of routes for every host: who looks after a process asks by its address."""
+    if app.url_map.host_matching:
+        return [{"host": "<erlen_host>"}]
+    return [{}, {"subdomain": "<erlen_host>"}] if app.subdomain_matching else [{}]

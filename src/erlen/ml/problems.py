@@ -75,3 +75,9 @@ def too_large(most: int) -> Problem:
     """The answer to a body that is too large, of which no more was read."""
     fault = {"location": ["body"], "message": f"At most {most} bytes", "type": "too_large"}
     return Problem(413, f"The body may have {most} bytes, and has more.", errors=[fault])
+
+
+def too_many(most: int) -> Problem:
+    """The answer to a form of too many fields, of which no more was read."""
+    fault = {"location": ["form"], "message": f"At most {most} fields", "type": "too_many"}
+    return Problem(413, f"The form may have {most} fields, and has more.", errors=[fault])

@@ -31,7 +31,7 @@ from ..api.problems import (
 )
 from .files import File
 from .limits import MEGABYTE
-from .problems import too_large
+from .problems import too_large, too_many
 
 if t.TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator
@@ -84,16 +84,23 @@ class Reading:
 
     def read(self, request: t.Any) -> tuple[t.Any, str]:
         """The value of a request's body, and where it was: `json` or `form`. Raises problems."""
+        self.limit(request)
+        try:
+            return self._read(request)
+        except RequestEntityTooLarge as error:
+            most, length = request.max_content_length, request.content_length
+            if length is not None and length <= most:
+                raise too_many(request.max_form_fields) from error
+            raise too_large(most) from error
+
+    def limit(self, request: t.Any) -> None:
+        """Set how much of a request is read, where the application does not say."""
         if request.max_content_length is None:
             request.max_content_length = self.most
         # Fields of a form may be as large as the members of JSON, but not as many as one likes.
         request.max_form_memory_size = request.max_content_length
         if request.max_form_fields is None:
             request.max_form_fields = _MOST_FIELDS
-        try:
-            return self._read(request)
-        except RequestEntityTooLarge as error:
-            raise too_large(request.max_content_length) from error
 
     def validated(self, values: Mapping[str, t.Any]) -> t.Any:
         """The value of a form's fields: texts, files, lists of them. Raises ValidationProblem."""

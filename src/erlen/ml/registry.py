@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import typing as t
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from importlib import import_module
 
@@ -25,6 +26,7 @@ if t.TYPE_CHECKING:
 
     from ..errors import Place
     from ..scaffold import Scaffold
+    from .predictor import Definition
 
 #: When a model is loaded: when serving starts, then but on a thread beside, for the first request.
 LOADS = ("start", "background", "first")
@@ -127,21 +129,27 @@ def _serve(
         raise SetupError(f"load is {load!r}: known are {', '.join(LOADS)}.", place)
     if "<" in rule:
         raise SetupError(f"A predictor takes no variables of the URL, as {rule!r} has them.", place)
+    _check(options, place)
     definition = read_predictor(predictor, place)
     batching = {name: options[name] for name in _BATCHING if options.get(name) is not None}
+    if definition.streams:
+        _check_stream(definition, batching, place)
     if definition.stacks:
         batching.setdefault("collate", "stack")
-    served = Served(
-        definition,
-        rule,
-        batching=batching,
-        examples=options.get("examples") or (),
-        title=options.get("title"),
-        description=options.get("description"),
-        most=options.get("max_body"),
-        guards={name: options[name] for name in _GUARDS if name in options},
-        place=place,
-    )
+    try:
+        served = Served(
+            definition,
+            rule,
+            batching=batching,
+            examples=options.get("examples") or (),
+            title=options.get("title"),
+            description=options.get("description"),
+            most=options.get("max_body"),
+            guards={name: options[name] for name in _GUARDS if name in options},
+            place=place,
+        )
+    except SetupError as error:
+        raise SetupError(error.message, place, definition.place) from None
     endpoint = options.get("endpoint") or _snake(definition.name)
     rest = {name: value for name, value in options.items() if name not in _OWN}
     said = _described(served)
@@ -151,10 +159,41 @@ def _serve(
     page = options.get("page")
     record = getattr(scaffold, "record", None)
     if record is None:
-        _attach(scaffold, served, endpoint, rule, page, load)
+        _attach(scaffold, served, endpoint, rule, page, load, served.guards)
     else:
         record(lambda state: _attach_below(state, served, endpoint, rule, page, load))
     return served
+
+
+def _check(options: dict[str, t.Any], place: Place | None) -> None:
+    """Raise SetupError for options that cannot work."""
+    most, page, examples = (options.get(name) for name in ("max_body", "page", "examples"))
+    if most is not None and not _is_count(most):
+        raise SetupError(f"'max_body' is a number of bytes from 1, not {most!r}.", place)
+    if not (page is None or isinstance(page, (bool, str)) or hasattr(page, "path")):
+        raise SetupError(f"'page' is True, a path, or a Page, not {page!r}.", place)
+    if isinstance(examples, (str, bytes, Mapping)):
+        raise SetupError(f"'examples' is a list of them, not {examples!r}.", place)
+
+
+def _check_stream(definition: Definition, batching: dict[str, t.Any], place: Place | None) -> None:
+    """Raise SetupError for options of batches where there are none."""
+    most = batching.get("max_queue", 1)
+    if not _is_count(most):
+        raise SetupError(f"'max_queue' is a number of streams from 1, not {most!r}.", place)
+    for name in batching:
+        if name == "max_queue":
+            continue
+        raise SetupError(
+            f"{name!r} is for batches, and 'predict' of {definition.name} yields: its items are"
+            " made for one request at a time.",
+            place,
+            definition.place,
+        )
+
+
+def _is_count(number: t.Any) -> bool:
+    return isinstance(number, int) and not isinstance(number, bool) and number > 0
 
 
 def _attach_below(
@@ -167,10 +206,21 @@ def _attach_below(
         page = prefix + page
     elif hasattr(page, "path"):
         page = replace(page, path=prefix + page.path)
-    _attach(state.app, served, name, prefix + rule, page, load)
+    guards = served.guards
+    if state.subdomain is not None:
+        guards = {"subdomain": state.subdomain, **guards}
+    _attach(state.app, served, name, prefix + rule, page, load, guards)
 
 
-def _attach(app: t.Any, served: Served, endpoint: str, rule: str, page: t.Any, load: str) -> None:
+def _attach(
+    app: t.Any,
+    served: Served,
+    endpoint: str,
+    rule: str,
+    page: t.Any,
+    load: str,
+    guards: Mapping[str, t.Any],
+) -> None:
     served.endpoint = endpoint
     served.rule = rule
     serving = Serving.of(app)
@@ -180,7 +230,9 @@ def _attach(app: t.Any, served: Served, endpoint: str, rule: str, page: t.Any, l
         return
     demo = import_module(".demo", __package__)
     where = f"{rule.rstrip('/')}/try" if page is True else page
-    demo.add_page(app, where, served, served.examples, served.place)
+    demo.add_page(
+        app, where, served, served.examples, served.place, endpoint=endpoint, guards=guards
+    )
 
 
 def enable_health(app: t.Any, alive: str | None, ready: str | None) -> None:
@@ -196,7 +248,8 @@ def enable_health(app: t.Any, alive: str | None, ready: str | None) -> None:
 def _view_of(served: Served) -> Callable[..., t.Any]:
     """The view: the body is read by the predictor, and it answers what is in it."""
 
-    def view(inputs: t.Any) -> t.Any:
+    def view(inputs: t.Any, **_: t.Any) -> t.Any:
+        # What a blueprint's prefix or defaults bring is for its hooks.
         return served.respond(inputs)
 
     definition = served.definition

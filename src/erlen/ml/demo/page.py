@@ -28,6 +28,8 @@ if t.TYPE_CHECKING:
 
 _KEPT = "erlen.ml.demo"
 _BELOW = "/_erlen/demo"
+_ASSETS = f"{_BELOW}/<path:name>"
+_HOSTS = ("host", "subdomain")
 _HOUR = 3600
 _FILES = Path(__file__).parent / "static"
 
@@ -59,20 +61,36 @@ class Page:
 
 @dataclass(frozen=True)
 class Demo:
-    """A page that an application has."""
+    """A page that an application has.
+
+    :param asked: the predictor's endpoint in this application; others have names of their own
+    :param guards: options of the predictor's route that say who may call it, and on which host
+    """
 
     page: Page
     served: Served
     examples: Sequence[Chosen]
+    asked: str
+    guards: Mapping[str, t.Any]
 
     @property
     def endpoint(self) -> str:
-        return f"{self.served.endpoint}_page"
+        return f"{self.asked}_page"
 
     @property
     def file_endpoint(self) -> str:
         """Of the examples' files."""
-        return f"{self.served.endpoint}_example"
+        return f"{self.asked}_example"
+
+    @property
+    def host(self) -> dict[str, t.Any]:
+        """Options of a route on the same host as the page."""
+        return {name: self.guards[name] for name in _HOSTS if name in self.guards}
+
+    @property
+    def asset_endpoint(self) -> str:
+        """Of scripts and styles, which browsers take from the page's own host only."""
+        return f"{self.asked}_asset" if self.host else ASSET
 
     @property
     def title(self) -> str:
@@ -101,7 +119,7 @@ class Demos:
         self.all: list[Demo] = []
         self._environment: t.Any = None
         app.register_blueprint(Blueprint("erlen_demo", __name__, template_folder="templates"))
-        app.add_url_rule(f"{_BELOW}/<path:name>", ASSET, _asset, hidden=True)
+        app.add_url_rule(_ASSETS, ASSET, _asset, hidden=True)
 
     @classmethod
     def of(cls, app: t.Any) -> Demos:
@@ -120,11 +138,14 @@ class Demos:
         def view() -> Response:
             return respond(self, demo)
 
-        path, options = demo.page.path, {"hidden": True, **demo.served.guards}
+        path, options = demo.page.path, {"hidden": True, **demo.guards}
         self.app.add_url_rule(path, demo.endpoint, view, methods=["GET", "POST"], **options)
         if any(each.files for each in demo.examples):
-            rule = f"{_BELOW}/{demo.served.endpoint}/<int:number>/<name>"
+            rule = f"{_BELOW}/{demo.asked}/<int:number>/<name>"
             self.app.add_url_rule(rule, demo.file_endpoint, demo.example_file, **options)
+        if demo.host:
+            where = {"hidden": True, **demo.host}
+            self.app.add_url_rule(_ASSETS, demo.asset_endpoint, _asset, **where)
 
     def render(self, name: str, context: dict[str, t.Any]) -> str:
         """A template, with what it shows escaped whatever the application has Jinja do."""
@@ -140,18 +161,23 @@ def add_page(
     served: Served,
     examples: Sequence[t.Any] = (),
     place: Place | None = None,
+    *,
+    endpoint: str,
+    guards: Mapping[str, t.Any],
 ) -> None:
     """Add the page of a predictor to an application. Raises SetupError.
 
     :param page: what is said of it, or only its path
     :param examples: dicts of values by inputs, or values of the only input; of files the paths
     :param place: where the predictor was registered
+    :param endpoint: of the predictor in this application
+    :param guards: options of its route that say who may call it, and on which host
     """
     page = Page(page) if isinstance(page, str) else page
     if not page.path.startswith("/") or "<" in page.path:
         raise SetupError(f"The path of a page is like '/try', not {page.path!r}.", place)
     chosen = read_examples(examples, served.inputs, place)
-    Demos.of(app).add(Demo(page, served, chosen))
+    Demos.of(app).add(Demo(page, served, chosen, endpoint, guards))
 
 
 def _asset(name: str) -> Response:

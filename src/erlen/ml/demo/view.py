@@ -16,7 +16,7 @@ from ...helpers import stream_with_context, url_for
 from .calls import Sent, calls_of
 from .inputs import Example, Field, field_of
 from .outputs import View, json_text, view_of
-from .page import ASSET, Demo, Demos
+from .page import Demo, Demos
 from .token import FIELD, Token
 
 if t.TYPE_CHECKING:
@@ -130,8 +130,7 @@ def _guarded(demos: Demos, demo: Demo, token: Token, response: Response) -> Resp
 def _read(demo: Demo, token: Token) -> State:
     """What the form brings."""
     state = State()
-    if request.max_content_length is None:
-        request.max_content_length = demo.served.reading.most
+    demo.served.reading.limit(request)
     try:
         form, files = request.form, request.files
     except HTTPException as error:
@@ -271,7 +270,7 @@ def _context(demos: Demos, demo: Demo, token: Token, state: State) -> dict[str, 
     elsewhere = [*state.elsewhere]
     elsewhere += [f"{name}: {text}" for name, text in state.faults.items() if name not in shown]
     fault = state.fault or ("What is marked below has to be changed." if state.faults else "")
-    url = url_for(served.endpoint, _external=True)
+    url = url_for(demo.asked, _external=True)
     calls = None
     if state.seconds is not None:
         calls = calls_of(url, _sent(demo, state.form), streams=served.output.stream)
@@ -285,12 +284,12 @@ def _context(demos: Demos, demo: Demo, token: Token, state: State) -> dict[str, 
         "live": page.live,
         "streams": served.output.stream,
         "max_size": request.max_content_length or served.reading.most,
-        "asset": lambda name: url_for(ASSET, name=name),
+        "asset": lambda name: url_for(demo.asset_endpoint, name=name),
         "token": token.signed(),
         "token_field": FIELD,
         "example_field": EXAMPLE_FIELD,
         "choose_field": CHOOSE_FIELD,
-        "endpoint_url": url_for(served.endpoint),
+        "endpoint_url": url_for(demo.asked),
         "docs_url": url_for(docs[0]) if docs else None,
     }
     return {
