@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import threading
 import typing as t
@@ -11,6 +12,7 @@ import pytest
 from pydantic import BaseModel
 
 from erlen import Erlen
+from erlen.errors import SetupError
 from erlen.ml import BadItem
 from erlen.testing import FlaskClient
 
@@ -141,6 +143,36 @@ def test_a_stream_that_nobody_reads_gives_its_place_back(words: t.Any, client: F
         words.end.wait(20)
         words.end.clear()
     assert words.served.streams.taken == 0
+
+
+def test_a_stream_whose_answer_is_replaced_gives_its_place_back(
+    words: t.Any, app: Erlen, client: FlaskClient
+) -> None:
+    @app.after_request
+    def replace(response: t.Any) -> t.Any:
+        return app.response_class("another")
+
+    for _ in range(3):
+        assert ask(client, "a").text == "another"
+    gc.collect()
+    assert words.served.streams.taken == 0
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"max_queue": 0}, "'max_queue' is a number of streams from 1, not 0"),
+        ({"deadline": 2}, "'deadline' is for batches"),
+        ({"max_size": 8}, "'max_size' is for batches"),
+    ],
+    ids=["max_queue", "deadline", "max_size"],
+)
+def test_options_that_a_stream_has_not_are_told(
+    app: Erlen, options: dict[str, t.Any], says: str
+) -> None:
+    with pytest.raises(SetupError, match=says) as raised:
+        app.predictor("/stream", Words(), **options)
+    assert f"{__file__}:" in str(raised.value)
 
 
 def test_there_are_only_so_many_streams(words: t.Any, client: FlaskClient) -> None:

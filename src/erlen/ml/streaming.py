@@ -41,7 +41,9 @@ class Places:
         self.most = most
         self.taken = 0
         self.closed = False
-        self._lock = threading.Lock()
+        # A stream that the garbage collector finds gives back its place on any thread, also on one
+        # that takes a place.
+        self._lock = threading.RLock()
 
     def take(self) -> None:
         """Begin a stream. Raises QueueFull and BatcherClosed."""
@@ -66,13 +68,19 @@ class _Source:
         self.tell: Callable[[Exception], t.Any] | None = None
         self._ahead: list[t.Any] = []
         self._is_over = False
+        self._places: Places | None = None
         places.take()
-        self._places: Places | None = places
+        self._places = places
         try:
             self._items = definition.begin(item)
         except BaseException:
             self._release()
             raise
+
+    def __del__(self) -> None:
+        # Left before its end and not closed: the answer was replaced by another one.
+        if self._places is not None:
+            self._release()
 
     def _release(self) -> None:
         self._is_over = True
