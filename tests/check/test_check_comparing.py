@@ -118,6 +118,13 @@ def test_long_session_is_read_too():
     assert cookies.session_of(value) == held
 
 
+def test_cookies_of_one_name_are_compared_one_by_one():
+    both = ["a=1; Path=/", "a=2; Path=/b"]
+    assert [*cookies.compare(both, both, both)] == []
+    assert [kind for kind, *_ in cookies.compare(both, both, both[:1])] == ["cookie-missing"]
+    assert [kind for kind, *_ in cookies.compare(both, both, [*both, "a=3"])] == ["cookie-added"]
+
+
 def test_signature_that_differs_is_no_difference():
     first, other = signed({"user": 1}), signed({"user": 1})
     broken = other.replace("; HttpOnly", "x; HttpOnly")
@@ -161,6 +168,8 @@ STARTED, ONE, TWO, VIEW = answer()["trace"]
             {"headers": [["content-type", "text/plain"], ["vary", "Cookie"]]}, [], id="case"
         ),
         pytest.param({"chunks": 4}, ["streamed"], id="streamed"),
+        pytest.param({"cut": True, "body": "dGU=", "chunks": 4}, [], id="less of a stream"),
+        pytest.param({"cut": True, "body": "dGF4"}, ["body-text"], id="another stream"),
         pytest.param({"trace": [STARTED, ONE, VIEW]}, ["hook-missing"], id="lost hook"),
         pytest.param({"trace": [STARTED, TWO, ONE, VIEW]}, ["hook-order"], id="order of hooks"),
         pytest.param({"trace": [ONE, STARTED, TWO, VIEW]}, ["order"], id="signal between"),

@@ -16,6 +16,9 @@ from .child import START
 
 Engine = t.Literal["flask", "erlen"]
 
+#: Bytes of a process's output that are told.
+_LAST_BYTES = 4000
+
 _CHILD = Path(__file__).with_name("child")
 
 
@@ -51,7 +54,8 @@ class Children:
     def run(self, engine: Engine, name: str, *, hash_seed: int = 0, **task: t.Any) -> t.Any:
         """Have a task done; raises ChildFailed if the process cannot."""
         task |= {"name": name, "engine": engine, "target": self.target, "allowed": self.allowed}
-        with tempfile.TemporaryDirectory(prefix="erlen-check-") as kept:
+        made = tempfile.TemporaryDirectory(prefix="erlen-check-", ignore_cleanup_errors=True)
+        with made as kept, open(Path(kept, "output"), "w+b") as output:
             task_file, answer_file = Path(kept, "task.json"), Path(kept, "answer.json")
             task_file.write_text(json.dumps(task), encoding="utf-8")
             command = [sys.executable, "-c", START, str(_CHILD), str(task_file), str(answer_file)]
@@ -61,17 +65,18 @@ class Children:
                     cwd=self.folder,
                     env=self._environment(engine, hash_seed),
                     stdin=subprocess.DEVNULL,
-                    stdout=subprocess.PIPE,
+                    # No pipe: processes that the application starts would hold it open.
+                    stdout=output,
                     stderr=subprocess.STDOUT,
                     timeout=self.limit,
                     check=False,
                 )
             except subprocess.TimeoutExpired as error:
                 reason = f"'{name}' took more than {self.limit:.0f} seconds ('--limit')"
-                raise ChildFailed(engine, reason, _text(error.stdout)) from error
+                raise ChildFailed(engine, reason, _end_of(output)) from error
             if not answer_file.exists():
                 reason = f"the process ended with status {ended.returncode}"
-                raise ChildFailed(engine, reason, _text(ended.stdout))
+                raise ChildFailed(engine, reason, _end_of(output))
             answer = json.loads(answer_file.read_text(encoding="utf-8"))
         if "error" in answer:
             raise ChildFailed(engine, answer["error"], answer["traceback"])
@@ -96,5 +101,7 @@ class Children:
         return environment
 
 
-def _text(output: bytes | None) -> str:
-    return (output or b"").decode("utf-8", "replace")[-4000:]
+def _end_of(output: t.BinaryIO) -> str:
+    """What a process wrote last."""
+    output.seek(max(output.seek(0, os.SEEK_END) - _LAST_BYTES, 0))
+    return output.read().decode("utf-8", "replace")

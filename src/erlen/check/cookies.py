@@ -52,14 +52,26 @@ def compare(first: list[str], again: list[str], other: list[str]) -> t.Iterator[
 
     `first` and `again` are those of two runs on Flask.
     """
-    one, same, two = ({c.name: c for c in map(parse, side)} for side in (first, again, other))
-    for name in sorted({*one, *two}):
-        if name not in two:
-            yield "cookie-missing", f"the cookie {name} is not set on Erlen", one[name].value
-        elif name not in one:
-            yield "cookie-added", f"the cookie {name} is set on Erlen only", two[name].value
+    one, same, two = map(_numbered, (first, again, other))
+    for key in sorted({*one, *two}):
+        name, _ = key
+        if key not in two:
+            yield "cookie-missing", f"the cookie {name} is not set on Erlen", one[key].value
+        elif key not in one:
+            yield "cookie-added", f"the cookie {name} is set on Erlen only", two[key].value
         else:
-            yield from _differ(one[name], same.get(name, one[name]), two[name])
+            yield from _differ(one[key], same.get(key, one[key]), two[key])
+
+
+def _numbered(headers: list[str]) -> dict[tuple[str, int], Cookie]:
+    """Cookies by name and number: one may be set for several paths."""
+    found: dict[tuple[str, int], Cookie] = {}
+    for cookie in map(parse, headers):
+        number = 0
+        while (cookie.name, number) in found:
+            number += 1
+        found[cookie.name, number] = cookie
+    return found
 
 
 def _differ(one: Cookie, again: Cookie, two: Cookie) -> t.Iterator[Found]:

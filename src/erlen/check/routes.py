@@ -58,6 +58,9 @@ def check(
     for place in sorted({*explored.get("refused", ()), *erlen.get("refused", ())}):
         title = f"a connection to {place} was refused ('--allow' lets it)"
         part.add("note", "connection-refused", title)
+    for rule in explored["unreached"]:
+        title = "not asked for: its converters want values of their own; '--har' brings some"
+        part.add("note", "rule-unreached", title, rule)
     failed = [a["raised"] or a["status"] for a in explored["answers"] if _is_failure(a)]
     if failed:
         title = f"{len(failed)} of the requests fail on Flask itself, first with {failed[0]}"
@@ -174,6 +177,7 @@ def _measurable(requests: list[Request], answers: list[dict[str, t.Any]]) -> lis
         if request.get("method", "GET") == "GET"
         and "visit" not in request
         and not _is_failure(answer)
+        and not answer["cut"]
         and answer["seconds"] < QUICK
     ]
 

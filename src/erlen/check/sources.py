@@ -11,10 +11,15 @@ _SKIPPED = {"node_modules", "site-packages", "build", "dist", "__pycache__"}
 
 def sources(folder: Path) -> t.Iterator[Path]:
     """The Python files of a project, without environments and what is made from it."""
-    for path in sorted(folder.iterdir()):
+    try:
+        inside = sorted(folder.iterdir())
+    except OSError:
+        return  # it may not be read: nothing that could be imported either
+    for path in inside:
         if path.is_dir():
             hidden = path.name.startswith(".") or path.name in _SKIPPED
-            if not hidden and not (path / "pyvenv.cfg").exists():
+            # A link may lead back, or out of the project.
+            if not hidden and not path.is_symlink() and not (path / "pyvenv.cfg").exists():
                 yield from sources(path)
         elif path.suffix == ".py":
             yield path

@@ -8,7 +8,10 @@ another one: the standard streams belong to the application.
 from __future__ import annotations
 
 import json
+import os
 import sys
+import threading
+import time
 import traceback
 import typing as t
 from importlib import import_module
@@ -24,6 +27,9 @@ package = sys.modules["_erlen_check"] = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(package)
 package.main(*sys.argv[2:])
 """
+
+#: Seconds that threads of the application have to end, when the answer is there.
+PATIENCE = 2.0
 
 TASKS = ("clock", "explore", "names", "replay", "tests")
 
@@ -47,6 +53,13 @@ def main(task_file: str, answer_file: str) -> None:
     answer["refused"] = import_module(".network", __package__).refused
     with open(answer_file, "w", encoding="utf-8") as file:
         json.dump(answer, file)
+    threading.Thread(target=_end, daemon=True).start()
+
+
+def _end() -> None:
+    """End a process that threads of the application keep alive."""
+    time.sleep(PATIENCE)
+    os._exit(0)
 
 
 def _told(error: BaseException) -> str:

@@ -39,7 +39,12 @@ def perform(task: dict[str, t.Any]) -> dict[str, t.Any]:
     for request in task.get("recorded", ()):
         explorer.visit(request)
     explorer.explore(bool(task.get("unsafe")))
-    return {"requests": explorer.requests, "answers": explorer.answers, "facts": facts}
+    return {
+        "requests": explorer.requests,
+        "answers": explorer.answers,
+        "facts": facts,
+        "unreached": [rule.rule for rule in _rules(app) if not any(_paths(app, rule))],
+    }
 
 
 class Explorer:
@@ -115,9 +120,7 @@ class Explorer:
 def from_rules(app: t.Any, unsafe: bool) -> t.Iterator[Request]:
     """Requests for each rule: what fits it, what nearly does, and methods that it lacks."""
     yield {"method": "GET", "path": "/erlen-check/no-such-page"}
-    for rule in list(app.url_map.iter_rules()):
-        if getattr(rule, "websocket", False) or rule.build_only:
-            continue
+    for rule in _rules(app):
         where = _place(app, rule)
         methods = sorted(rule.methods or ())
         for number, path in enumerate(_paths(app, rule)):
@@ -134,6 +137,15 @@ def from_rules(app: t.Any, unsafe: bool) -> t.Iterator[Request]:
             if "GET" in methods:
                 yield {"method": "GET", "path": _other_slash(path), **where}
                 yield {"method": "GET", "path": f"{path}?q=a&q=b&empty=&page=2", **where}
+
+
+def _rules(app: t.Any) -> list[t.Any]:
+    """Those that requests by HTTP are for."""
+    return [
+        rule
+        for rule in app.url_map.iter_rules()
+        if not (getattr(rule, "websocket", False) or rule.build_only)
+    ]
 
 
 def _with_bodies(method: str, path: str, where: dict[str, str], number: int) -> t.Iterator[Request]:
@@ -166,16 +178,26 @@ def _paths(app: t.Any, rule: t.Any) -> t.Iterator[str]:
         filled += [{**first, name: value} for value in samples(converter)[1:]]
     seen = set()
     for values in filled:
-        built = rule.build({**(rule.defaults or {}), **values}, append_unknown=False)
-        if built is not None and built[1] not in seen:
-            seen.add(built[1])
-            yield built[1]
+        path = _built(rule, values)
+        if path is not None and path not in seen:
+            seen.add(path)
+            yield path
+    marked = _built(rule, first)
     for name, converter in converters.items():
         text = ill_formed(converter)
-        marked = rule.build({**(rule.defaults or {}), **first}, append_unknown=False)
         if text is not None and marked is not None:
             written = converter.to_url(first[name])
-            yield marked[1].replace(written, text, 1)
+            yield marked.replace(written, text, 1)
+
+
+def _built(rule: t.Any, values: dict[str, t.Any]) -> str | None:
+    """The path of a rule with some values; None where there is none."""
+    try:
+        built = rule.build({**(rule.defaults or {}), **values}, append_unknown=False)
+    except Exception:
+        # A converter of the application's own, which wants objects of its own.
+        return None
+    return None if built is None else built[1]
 
 
 def _static_files(app: t.Any, endpoint: str, count: int = 4) -> list[str]:

@@ -50,18 +50,40 @@ def keep_to_loopback(allowed: t.Iterable[str] = ()) -> None:
 
         setattr(socket.socket, name, guarded)
 
-    for name, position in (("connect", 0), ("connect_ex", 0), ("sendto", 2)):
+    def guard_names(name: str, addresses_of: t.Callable[[t.Any], t.Iterable[t.Any]]) -> None:
+        find = getattr(socket, name)
+
+        @wraps(find)
+        def find_near(host: t.Any, *args: t.Any, **options: t.Any) -> t.Any:
+            if not is_near(host) and not _is_address(host):
+                refuse(str(host))
+            found = find(host, *args, **options)
+            if host in hosts:  # what connects does so by address
+                hosts.update(addresses_of(found))
+            return found
+
+        setattr(socket, name, find_near)
+
+    def guard_addresses(name: str) -> None:
+        """Of an address nobody is asked which name it has."""
+        find = getattr(socket, name)
+
+        @wraps(find)
+        def find_near(address: t.Any, *flags: int) -> t.Any:
+            host = address[0] if isinstance(address, tuple) else address
+            if not is_near(host) and not any(flag & socket.NI_NUMERICHOST for flag in flags):
+                refuse(str(host))
+            return find(address, *flags)
+
+        setattr(socket, name, find_near)
+
+    for name, position in (("connect", 0), ("connect_ex", 0), ("sendto", 2), ("sendmsg", 3)):
         guard(name, position)
-
-    find = socket.getaddrinfo
-
-    @wraps(find)
-    def find_near(host: t.Any, *args: t.Any, **options: t.Any) -> t.Any:
-        if not is_near(host) and not _is_address(host):
-            refuse(str(host))
-        return find(host, *args, **options)
-
-    socket.getaddrinfo = find_near
+    guard_names("getaddrinfo", lambda found: (entry[4][0] for entry in found))
+    guard_names("gethostbyname", lambda found: (found,))
+    guard_names("gethostbyname_ex", lambda found: found[2])
+    guard_addresses("gethostbyaddr")
+    guard_addresses("getnameinfo")
 
 
 def _is_address(host: t.Any) -> bool:

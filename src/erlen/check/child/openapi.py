@@ -21,6 +21,13 @@ def requests_of(answer: dict[str, t.Any], unsafe: bool) -> t.Iterator[dict[str, 
         return
     if not isinstance(document, dict) or not ({"openapi", "swagger"} & document.keys()):
         return
+    try:
+        yield from [*_of_document(document, unsafe)]
+    except (AttributeError, LookupError, RecursionError, TypeError, ValueError):
+        return  # it only looks like one, or is a broken one
+
+
+def _of_document(document: dict[str, t.Any], unsafe: bool) -> t.Iterator[dict[str, t.Any]]:
     prefix = document.get("basePath", "").rstrip("/")
     for path, operations in (document.get("paths") or {}).items():
         shared = operations.get("parameters", [])
@@ -90,11 +97,11 @@ def _example(
                 return place[key]
         if place.get("examples"):
             some = place["examples"]
-            return some[0] if isinstance(some, list) else next(iter(some.values())).get("value")
+            return some[0] if isinstance(some, list) else [*some.values()][0].get("value")
     if schema.get("enum"):
         return schema["enum"][0]
     for key in ("allOf", "anyOf", "oneOf"):
-        if schema.get(key):
+        if schema.get(key) and depth < 8:
             return _example(document, schema[key][0], {}, depth + 1)
     kind = schema.get("type")
     if isinstance(kind, list):
