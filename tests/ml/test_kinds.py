@@ -211,6 +211,8 @@ def test_an_array_has_its_shape_and_type() -> None:
         ("[2]", (1,), {"maximum": 1}),
         ("[2]", (), {"maximum": 1}),
         ("[-2]", (None,), {"minimum": -1}),
+        ("[256]", (), {"dtype": "uint8"}),
+        ("[-1]", (), {"dtype": "uint8", "maximum": 5}),
         ("[]", (None,), {}),
         ("[[]]", (None, None), {}),
         ("1", (), {}),
@@ -270,6 +272,57 @@ def test_texts_and_choices_are_limited() -> None:
     assert choice.validate_python("a") == "a"
     with pytest.raises(ValidationError):
         choice.validate_python("c")
+
+
+@pytest.mark.parametrize(
+    ("kind", "value"),
+    [
+        (t.Annotated[File | None, Limits(max_size=2)], "aGVsbG8="),
+        (t.Annotated[list[File], Limits(max_size=2)], ["aA==", "aGVsbG8="]),
+        (t.Annotated[list[File] | None, Limits(max_size=2)], ["aGVsbG8="]),
+        (t.Annotated[str | None, Limits(max_length=2)], "abc"),
+        (t.Annotated[list[str], Limits(max_length=2)], ["a", "abc"]),
+    ],
+    ids=["optional", "list", "optional list", "optional text", "texts"],
+)
+def test_limits_of_a_list_or_union_are_those_of_its_parts(kind: t.Any, value: t.Any) -> None:
+    with pytest.raises(ValidationError, match="larger than 2 bytes|at most 2 char"):
+        made = TypeAdapter(kind).validate_python(value)
+        for each in made if isinstance(made, list) else [made]:
+            each.load()
+
+
+@pytest.mark.parametrize(
+    ("value", "is_taken"),
+    [
+        (FileStorage(io.BytesIO(b"x"), "a.PDF", "file", "text/html"), True),
+        (FileStorage(io.BytesIO(b"x"), "a.exe", "file", "application/pdf"), False),
+        (FileStorage(io.BytesIO(b"x"), "a", "file", "application/pdf"), True),
+        ("data:application/pdf;base64,aA==", True),
+        ("data:text/html;base64,aA==", False),
+        ("aA==", True),
+    ],
+    ids=["ending", "another ending", "type", "data url", "another data url", "unknown"],
+)
+def test_a_file_is_of_a_format_as_far_as_its_client_says(value: t.Any, is_taken: bool) -> None:
+    kind = t.Annotated[File, Limits(formats=("pdf", ".txt"))]
+    if is_taken:
+        assert of(kind, value).size == 1
+    else:
+        with pytest.raises(PydanticCustomError, match="no file of these formats: pdf, .txt"):
+            of(kind, value)
+
+
+def test_formats_of_sound_are_said_in_any_case() -> None:
+    wave = Audio.of([0.0], 8_000).data
+    assert of(t.Annotated[Audio, Limits(formats=("WAV",))], wave).format == "wav"
+
+
+def test_sound_whose_parts_lead_beyond_its_end_is_broken() -> None:
+    wave = Audio.of([0.0] * 20, 8_000).data
+    strange = wave[:12] + b"junk" + b"\xff\xff\xff\x7f" + wave[12:]
+    with pytest.raises(PydanticCustomError, match="The sound is broken"):
+        of(Audio, strange)
 
 
 # What a page goes by

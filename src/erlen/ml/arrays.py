@@ -133,9 +133,12 @@ class Array:
                 )
         if not shape or 0 in shape:
             raise fault("array_shape", "An array is a list of numbers that is not empty")
+        about = np.iinfo(self.dtype) if kind in "iu" else None
         for each in level:
             if type(each) not in allowed:
                 raise fault("array_number", "An array has numbers in it, and nothing else")
+            if about is not None and not about.min <= each <= about.max:
+                raise self._too_large()  # NumPy 1 would take what is left of it
             if isinstance(each, float) and not self.allow_nan and not math.isfinite(each):
                 raise fault("finite_number", "Input should be a finite number")
             if (self.minimum is not None and each < self.minimum) or (

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import io
+import mimetypes
 import re
 import struct
 import typing as t
@@ -21,7 +22,7 @@ from ..errors import MissingExtra
 from .limits import MEGABYTE, Limits, Schema, fault
 
 if t.TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     import numpy as np
     import typing_extensions as te
@@ -97,6 +98,20 @@ class File:
             raise _too_large(most)
         if not data:
             raise fault("file_empty", "The file is empty")
+        if self.kind == "file" and self._limits.formats and not self._is_of(self._limits.formats):
+            names = ", ".join(self._limits.formats)
+            raise fault("file_type", f"This is no file of these formats: {names}")
+
+    def _is_of(self, formats: Sequence[str]) -> bool:
+        """Whether the file is of a format, as far as the client says what it is."""
+        known = {each.lower().lstrip(".") for each in formats}
+        _, dot, ending = (self.filename or "").rpartition(".")
+        if dot:
+            return ending.lower() in known
+        if self.content_type == self.media_type:
+            return True
+        endings = {each[1:] for each in mimetypes.guess_all_extensions(self.content_type)}
+        return not known.isdisjoint({*endings, self.content_type.partition("/")[2]})
 
     def known_type(self) -> str:
         """The content type; of an image or a sound found out, if need be."""
@@ -361,7 +376,7 @@ class Audio(File):
         """Check what it is. Raises PydanticCustomError."""
         super().load()
         self.format = _sound_format(self.data[:16])
-        known = self._limits.formats or self.formats
+        known = [each.lower() for each in self._limits.formats or self.formats]
         if self.format is None or self.format not in known:
             raise fault("audio_type", f"This is no sound of these formats: {', '.join(known)}")
         main, _, sub = self.content_type.partition("/")
@@ -375,7 +390,7 @@ class Audio(File):
 
         try:
             return wave.open(self.open(), "rb")
-        except (wave.Error, EOFError, ValueError, struct.error):
+        except (wave.Error, EOFError, ValueError, RuntimeError, struct.error):
             raise fault("audio_broken", "The sound is broken, or no WAV of plain samples") from None
 
     def samples(self) -> tuple[np.ndarray[t.Any, t.Any], int]:

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 from pydantic_core import PydanticCustomError, core_schema
 
+from ..api.kinds import UNIONS, annotated
+
 if t.TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -21,10 +23,12 @@ MEGABYTE = 1_000_000
 class Limits:
     """How large an input may be: `Annotated[Image, Limits(max_size=2_000_000)]`.
 
-    What is `None` keeps the kind's own default. A kind ignores what does not concern it.
+    Said of a list or union, it is said of each part. What is `None` keeps the kind's own default.
+    A kind ignores what does not concern it.
 
     :param max_size: bytes of a file
-    :param formats: of a file, such as `("PNG", "JPEG")` or `("wav",)`; others are refused
+    :param formats: of a file, such as `("PNG", "JPEG")` or `("wav",)`; others are refused. An image
+        or a sound shows what it is, any other file by its name or type as the client says
     :param max_pixels: width times height of an image
     :param max_rows: of a table
     :param max_columns: of a table
@@ -42,10 +46,20 @@ class Limits:
         make = getattr(source, "_limited_schema", None)
         if make is not None:
             return t.cast("Schema", make(self))
-        schema = handler(source)
+        schema = handler(self._within(source))
         if self.max_length is not None and schema["type"] == "str":
             return {**schema, "max_length": self.max_length}
         return schema
+
+    def _within(self, source: t.Any) -> t.Any:
+        """A list or union of which each part has these limits; any other type as it is."""
+        origin, parts = t.get_origin(source), t.get_args(source)
+        if origin in UNIONS:
+            return t.Union[tuple(map(self._of_part, parts))]  # noqa: UP007
+        return list[self._of_part(parts[0])] if origin is list else source  # type: ignore[misc]
+
+    def _of_part(self, part: t.Any) -> t.Any:
+        return part if part is type(None) else annotated(part, (self,))
 
 
 @dataclass(frozen=True)
