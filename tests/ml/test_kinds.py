@@ -280,10 +280,11 @@ def test_texts_and_choices_are_limited() -> None:
         (t.Annotated[File | None, Limits(max_size=2)], "aGVsbG8="),
         (t.Annotated[list[File], Limits(max_size=2)], ["aA==", "aGVsbG8="]),
         (t.Annotated[list[File] | None, Limits(max_size=2)], ["aGVsbG8="]),
+        (t.Annotated[File | None, Limits(max_size=2, formats=["txt"])], "aGVsbG8="),
         (t.Annotated[str | None, Limits(max_length=2)], "abc"),
         (t.Annotated[list[str], Limits(max_length=2)], ["a", "abc"]),
     ],
-    ids=["optional", "list", "optional list", "optional text", "texts"],
+    ids=["optional", "list", "optional list", "formats in a list", "optional text", "texts"],
 )
 def test_limits_of_a_list_or_union_are_those_of_its_parts(kind: t.Any, value: t.Any) -> None:
     with pytest.raises(ValidationError, match="larger than 2 bytes|at most 2 char"):

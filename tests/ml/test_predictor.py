@@ -19,7 +19,19 @@ from erlen import Blueprint, Erlen, current_app
 from erlen.api import Depends, Header, Problem, Query
 from erlen.api.openapi import document
 from erlen.errors import SetupError
-from erlen.ml import Audio, BadItem, File, Image, Label, Predictor, QueueFull, Shown, Text, batched
+from erlen.ml import (
+    Audio,
+    BadItem,
+    Choice,
+    File,
+    Image,
+    Label,
+    Predictor,
+    QueueFull,
+    Shown,
+    Text,
+    batched,
+)
 from erlen.ml.predictor import read_predictor, singular
 from erlen.testing import FlaskClient
 
@@ -676,6 +688,40 @@ def test_verbs_are_read_at_definition_only(app: Erlen, client: FlaskClient) -> N
 
     served = app.predictor("/more", AsyncTokens())
     assert served.definition.is_async_stream
+
+
+class Count(enum.Enum):
+    ONE = 1
+    TWO = 2
+
+
+@pytest.mark.parametrize(
+    ("kind", "sent", "expected"),
+    [
+        (t.Literal[1, 2], "2", 2),
+        (t.Literal["1", 1], "1", "1"),
+        (t.Literal[True, False], "true", True),
+        (list[t.Literal[1, 2]], ["1", "2"], [1, 2]),
+        (Count, "2", Count.TWO),
+        (Color, "red", Color.RED),
+        (t.Annotated[str, Choice(["a", "b"])] | None, "b", "b"),
+    ],
+    ids=["numbers", "text first", "truth", "list", "enum", "enum of texts", "choice"],
+)
+def test_choices_of_any_type_are_texts_in_a_form(
+    app: Erlen, client: FlaskClient, kind: t.Any, sent: t.Any, expected: t.Any
+) -> None:
+    class Chosen:
+        def decode(self, choice: t.Any) -> t.Any:
+            return repr(choice)
+
+        def predict(self, items: list[str]) -> list[str]:
+            return items
+
+    Chosen.decode.__annotations__["choice"] = kind
+    app.predictor("/chosen", Chosen())
+    assert client.post("/chosen", data={"choice": sent}).get_json() == repr(expected)
+    assert client.post("/chosen", data={"choice": "other"}).status_code == 422
 
 
 def test_an_endpoint_beside_has_its_own_parameters(app: Erlen, client: FlaskClient) -> None:

@@ -19,6 +19,11 @@ Schema = core_schema.CoreSchema
 MEGABYTE = 1_000_000
 
 
+def _as_tuple(texts: Sequence[str]) -> tuple[str, ...]:
+    """What is said about a type in a union has to be hashable."""
+    return (texts,) if isinstance(texts, str) else tuple(texts)
+
+
 @dataclass(frozen=True)
 class Limits:
     """How large an input may be: `Annotated[Image, Limits(max_size=2_000_000)]`.
@@ -41,6 +46,10 @@ class Limits:
     max_rows: int | None = None
     max_columns: int | None = None
     max_length: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.formats is not None:
+            object.__setattr__(self, "formats", _as_tuple(self.formats))
 
     def __get_pydantic_core_schema__(self, source: t.Any, handler: GetCoreSchemaHandler) -> Schema:
         make = getattr(source, "_limited_schema", None)
@@ -92,6 +101,9 @@ class Choice:
     """
 
     options: Sequence[str]
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "options", _as_tuple(self.options))
 
     def __get_pydantic_core_schema__(self, source: t.Any, handler: t.Any) -> Schema:
         return core_schema.literal_schema([*self.options])

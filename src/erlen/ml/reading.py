@@ -6,6 +6,7 @@ form, where all is text, it is read as one.
 
 from __future__ import annotations
 
+import json
 import math
 import typing as t
 from collections.abc import Mapping
@@ -250,6 +251,8 @@ def _refused(error: ValidationError, location: str) -> Exception:
 def _of_form(known: Input, given: list[t.Any]) -> t.Any:
     """The value of a field; `None` for one that is empty."""
     sent = [each for each in given if not _is_empty(each)]
+    if known.kind == "choice":
+        sent = [_chosen(known, each) for each in sent]
     if known.limits.get("multiple"):
         return sent or None
     if not sent:
@@ -261,6 +264,14 @@ def _of_form(known: Input, given: list[t.Any]) -> t.Any:
         except ValueError:
             return value  # which may be a text, and is refused otherwise
     return value
+
+
+def _chosen(known: Input, sent: t.Any) -> t.Any:
+    """The choice that a text stands for: in a form 1 and true are texts as well."""
+    if sent in known.choices:
+        return sent
+    others = (each for each in known.choices if not isinstance(each, str))
+    return next((each for each in others if json.dumps(each) == sent), sent)
 
 
 def _is_empty(value: t.Any) -> bool:
