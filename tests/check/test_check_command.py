@@ -158,6 +158,21 @@ def test_application_that_does_not_start_on_flask_cannot_be_compared(project):
     assert "on Flask" in text and "no settings" in text
 
 
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("--only", "routes", "--har", "none.har"), "none.har is no HTTP Archive"),
+        (("--only", "tests", "--tests", "-k 'one"), "No closing quotation: -k 'one"),
+    ],
+    ids=["recording", "arguments"],
+)
+def test_what_cannot_be_read_is_no_difference(project, arguments, says):
+    project("none.har", "{}")
+    status, text = check(project("app.py", APP), *arguments)
+    assert status == 2
+    assert says in text and "Traceback" not in text
+
+
 def test_application_that_does_not_start_on_erlen_is_a_difference(project):
     folder = project("app.py", f"{APP}\nif ON_ERLEN:\n    raise ValueError('not here')\n")
     status, text = check(folder, "--only", "routes")

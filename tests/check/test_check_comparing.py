@@ -221,3 +221,11 @@ def test_file_that_is_no_recording_is_refused(tmp_path, text):
     file.write_text(text)
     with pytest.raises(har.BadRecording, match="no HTTP Archive"):
         har.read(file)
+
+
+def test_recording_may_say_that_there_was_no_body(tmp_path):
+    request = {"method": "GET", "url": "http://localhost/a?b", "headers": [], "postData": None}
+    text = json.dumps({"log": {"entries": [{"request": request}]}})
+    (tmp_path / "visit.har").write_text(text)
+    [read] = har.read(tmp_path / "visit.har")
+    assert (read["path"], "body" in read) == ("/a?b", False)

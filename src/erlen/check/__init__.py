@@ -6,7 +6,7 @@ say is compared here. Nothing is changed, and nothing is sent to other machines.
 
 from __future__ import annotations
 
-from .findings import Finding, Part, Report
-from .run import NothingToCompare, Options, run
+from .findings import Finding, NothingToCompare, Part, Report
+from .run import Options, run
 
 __all__ = ["Finding", "NothingToCompare", "Options", "Part", "Report", "run"]

@@ -6,6 +6,8 @@ import typing as t
 from collections import Counter
 from dataclasses import asdict, dataclass, field
 
+from ..errors import ErlenError
+
 Level = t.Literal["difference", "warning", "note"]
 Section = t.Literal["names", "tests", "routes", "setup"]
 
@@ -16,6 +18,10 @@ SECTIONS: dict[Section, str] = {
     "routes": "The application's routes, on Flask and on Erlen",
     "setup": "Set-up for production",
 }
+
+
+class NothingToCompare(ErlenError):
+    """The application cannot be loaded on Flask itself, or what is to be sent to it be read."""
 
 
 @dataclass(frozen=True)

@@ -8,13 +8,13 @@ import typing as t
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from ..errors import ErlenError
+from .findings import NothingToCompare
 
 #: Headers that belong to the connection, or that the visit's own cookie jar sends.
 _LEFT_OUT = ("host", "connection", "content-length", "cookie", "accept-encoding")
 
 
-class BadRecording(ErlenError):
+class BadRecording(NothingToCompare):
     """A file is no HTTP Archive."""
 
 
@@ -26,7 +26,7 @@ def read(path: Path) -> list[dict[str, t.Any]]:
         hosts = [urlsplit(request["url"]).netloc for request in requests]
         host = max(hosts, key=hosts.count, default="")
         return [_request(r) for r, own in zip(requests, hosts, strict=True) if own == host]
-    except (KeyError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise BadRecording(f"{path} is no HTTP Archive: {type(error).__name__}: {error}") from error
 
 
@@ -43,7 +43,7 @@ def _request(entry: dict[str, t.Any]) -> dict[str, t.Any]:
         "headers": headers,
         "visit": "recording",
     }
-    text = entry.get("postData", {}).get("text")
+    text = (entry.get("postData") or {}).get("text")
     if text is not None:
         request["body"] = base64.b64encode(text.encode()).decode()
     return request

@@ -8,16 +8,12 @@ from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
 
-from ..errors import ErlenError, MissingExtra
+from ..errors import MissingExtra
 from . import har, names, routes, setup, suites
 from .children import ChildFailed, Children
-from .findings import SECTIONS, Part, Report, Section
+from .findings import SECTIONS, NothingToCompare, Part, Report, Section
 
 Tell = t.Callable[[Section, str], None]
-
-
-class NothingToCompare(ErlenError):
-    """The application cannot be loaded on Flask itself."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +46,7 @@ def run(options: Options, tell: Tell = lambda section, text: None) -> Report:
     """Check, and tell of the progress.
 
     Raises MissingExtra where the real Flask is not installed, NothingToCompare where the
-    application does not even start on it.
+    application does not even start on it or a recording is none.
     """
     try:
         flask_version = _version_of_flask()

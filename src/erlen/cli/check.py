@@ -69,7 +69,7 @@ def check_command(
     options = check.Options(
         target=target or getattr(ctx.obj, "app_import_path", None),
         sections=only or SECTION_NAMES,
-        tests=tuple(shlex.split(tests or "")),
+        tests=_split(tests or ""),
         unsafe=unsafe,
         recording=recording,
         most=most,
@@ -88,6 +88,13 @@ def check_command(
         html_file.write(import_module("..check.page", __package__).render(report))
     failed = report.count("difference") or (strict and report.count("warning"))
     ctx.exit(1 if failed else 0)
+
+
+def _split(arguments: str) -> tuple[str, ...]:
+    try:
+        return tuple(shlex.split(arguments))
+    except ValueError as error:
+        raise click.BadParameter(f"{error}: {arguments}", param_hint="'--tests'") from error
 
 
 class _Unusable(click.ClickException):
