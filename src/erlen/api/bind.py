@@ -10,7 +10,7 @@ import typing as t
 from functools import update_wrapper
 
 from ..engine.bridge import is_coroutine_function
-from ..engine.derive import READS_JSON, functions_of
+from ..engine.derive import READS_JSON, TAKES_VALUES, functions_of
 from ..state import current
 from .annotations import signature_of
 from .answers import compile_answer
@@ -148,11 +148,17 @@ def _around(operation: Operation, view: View, app: t.Any, variables: t.Collectio
         bound = bound_async
     else:
 
-        def bound(**values: t.Any) -> t.Any:
+        def take(matched: Values) -> t.Any:
+            values = matched.copy()
             faults = read(current.get()[1].request, values)  # type: ignore[union-attr]
             if faults:
                 raise ValidationProblem(faults)
             return answer(view(**values))
+
+        def bound(**values: t.Any) -> t.Any:
+            return take(values)
+
+        setattr(bound, TAKES_VALUES, take)
 
     setattr(bound, READS_JSON, bool(operation.body))
     return bound

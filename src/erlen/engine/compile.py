@@ -15,7 +15,7 @@ from werkzeug.exceptions import NotImplemented as NotImplementedByServer
 
 from . import pipeline
 from .bridge import is_bridged, stepping
-from .derive import READS_JSON
+from .derive import READS_JSON, TAKES_VALUES
 from .internals import converters_of, is_outdated
 from .plan import WRAPS_CALL, Function, Plan, Program
 from .registry import fingerprint, foreign
@@ -291,6 +291,8 @@ def _compile_plan(program: Program, rule: Rule | None) -> Plan:
         plan.view, plan.on_loop = steps.view(view, derived)
         caller = _caller(tuple(converters_of(rule)) if rule else ())
         plan.call, plan.call_on_loop = caller(plan.view), caller(plan.on_loop)
+        if plan.view is derived:  # PERF: without a call and a dict in between
+            plan.call = getattr(derived, TAKES_VALUES, plan.call)
         wish = getattr(rule, "cancel_on_disconnect", None)
         plan.cancels = bool(app.config.get("CANCEL_ON_DISCONNECT") if wish is None else wish)
     plan.after = steps.outward("after_request", app.after_request_funcs)

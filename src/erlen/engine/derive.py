@@ -26,6 +26,8 @@ if t.TYPE_CHECKING:
 MARK = "__erlen_param__"
 #: Attribute of a view in bound form that reads a JSON body before anything else.
 READS_JSON = "_erlen_reads_json"
+#: Attribute of a view in bound form: the same, called with the values of the match as a dict.
+TAKES_VALUES = "_erlen_takes_values"
 
 # What classes of models have: pydantic's, dataclasses, msgspec's.
 _OF_MODELS = ("__pydantic_fields__", "__dataclass_fields__", "__struct_fields__")

@@ -181,8 +181,12 @@ def serve_directly(
                     and not (audience.ever and audience.listens())
                 ):
                     content_type = program.text_type
-                    if rv.__class__ is str and content_type is not None:
+                    kind = rv.__class__
+                    if kind is str and content_type is not None:
                         body = rv.encode()
+                    elif kind is app.response_class and program.plain_types:
+                        if len(rv.__dict__) == 1 and "_ready" in rv.__dict__:
+                            body, content_type = rv._ready
                     else:
                         ready = ready_body(program, rv)
                         if ready is not None:

@@ -111,10 +111,10 @@ class RequestBody(_Request):
     @property
     def max_content_length(self) -> int | None:
         """Most bytes that are read of this request's body; beyond it, 413. `None`: unlimited."""
-        app = current_application()  # PERF: `_limit` without the call
-        if self._max_content_length is not None or app is None:
+        if self._max_content_length is not None:  # PERF: `_limit` without the call
             return self._max_content_length
-        return app.config["MAX_CONTENT_LENGTH"]  # type: ignore[no-any-return]
+        app = current_application()
+        return None if app is None else app.config["MAX_CONTENT_LENGTH"]
 
     @max_content_length.setter
     def max_content_length(self, value: int | None) -> None:
@@ -156,21 +156,6 @@ class RequestBody(_Request):
             return self.environ.get("CONTENT_TYPE")
         return self._content[0]  # type: ignore[no-any-return]
 
-    def _declared_length(self) -> int | None:
-        """The body's declared length where it is small and plain; else the long way decides."""
-        mine = self.__dict__
-        if "environ" not in mine:
-            return None if self.shallow else self._content[1]
-        environ = mine["environ"]
-        declared = environ.get("CONTENT_LENGTH")
-        if not declared or len(declared) > 5 or not (declared.isascii() and declared.isdigit()):
-            return None
-        if "HTTP_TRANSFER_ENCODING" in environ or self.shallow:
-            return None
-        if self.__dict__.get("headers").__class__ not in _UNTOUCHED_HEADERS:
-            return None
-        return int(declared)
-
     def _plain_json(self) -> bytes | None:
         """The body, kept as by `get_data`, where it is plainly JSON; else the long way decides.
 
@@ -190,29 +175,42 @@ class RequestBody(_Request):
             mine["_cached_data"] = body
         return body
 
-    def _read_body(self) -> bytes | None:
-        """The whole body by its declared length, or `None` where the long way must decide."""
+    def _read_body(self, most: int | None = None) -> bytes | None:
+        """The whole body, where its declared length is small and plain; else the long way decides.
+
+        :param most: bytes above which the long way decides, too
+        """
         mine = self.__dict__
-        if "_inbox" in mine and mine["_inbox"].ended and "environ" not in mine and not self.shallow:
-            # PERF: all of it is here, whatever length was declared.
-            return mine["_inbox"].rest(self.max_content_length)  # type: ignore[no-any-return]
-        length = self._declared_length()
-        if length is None:
+        environ = mine.get("environ")
+        if environ is None:
+            return self._receive_body(most)
+        try:  # PERF: in one function, where most requests with a body come through
+            declared = environ["CONTENT_LENGTH"]
+        except KeyError:
+            return None
+        if (
+            len(declared) > 5
+            or not (declared.isdigit() and declared.isascii())
+            or "HTTP_TRANSFER_ENCODING" in environ
+            or ("headers" in mine and mine["headers"].__class__ is not EnvironHeaders)
+            or self.shallow
+        ):
+            return None
+        length = int(declared)
+        if most is not None and length > most:
             return None
         limit = self.max_content_length
         if limit is not None and length > limit:
             raise RequestEntityTooLarge()
-        if "environ" not in mine:
-            return await_(self._inbox.whole(limit))  # type: ignore[no-any-return]
-        terminated = "wsgi.input_terminated" in self.environ
-        stream = self.environ["wsgi.input"]
+        stream = environ["wsgi.input"]
+        terminated = "wsgi.input_terminated" in environ
         # Where the server says where the body ends, one byte more tells if it is longer. PERF: not
         # asked of Granian's own stream, where the question is dear and the length frames the body.
         is_open = terminated and stream.__class__.__module__ != "granian._granian"
         wanted = length + 1 if is_open else length
-        body = b""
         try:
-            while len(body) < wanted:
+            body: bytes = stream.read(wanted)
+            while len(body) < wanted and body:
                 piece = stream.read(wanted - len(body))
                 if not piece:
                     break
@@ -226,6 +224,20 @@ class RequestBody(_Request):
         if len(body) > length:
             body += stream.read() if limit is None else read_at_most(stream, limit - len(body))
         return body
+
+    def _receive_body(self, most: int | None) -> bytes | None:
+        """:meth:`_read_body` of an ASGI request, whose environ was not made."""
+        inbox, length = self._inbox, self._content[1]
+        if self.shallow or (most is not None and (length is None or length > most)):
+            return None
+        limit = self.max_content_length
+        if inbox.ended:  # PERF: all of it is here, whatever length was declared
+            return inbox.rest(limit)  # type: ignore[no-any-return]
+        if length is None:
+            return None
+        if limit is not None and length > limit:
+            raise RequestEntityTooLarge()
+        return await_(inbox.whole(limit))  # type: ignore[no-any-return]
 
     if not t.TYPE_CHECKING:
 
@@ -323,17 +335,15 @@ class RequestBody(_Request):
 
     def _cached_urlencoded(self) -> bytes | None:
         """Bytes of a small urlencoded body; `None` sends the caller the long way."""
-        length = self._declared_length()
-        limit = self.max_form_memory_size
-        if length is None or (limit is not None and length > limit):
-            return None
         mine = self.__dict__
+        limit = self.max_form_memory_size
         if "_cached_data" in mine:
-            return mine["_cached_data"]  # type: ignore[no-any-return]
-        body = self._read_body()
-        if body is not None:
+            body: bytes = mine["_cached_data"]
+            return body if limit is None or len(body) <= limit else None
+        read = self._read_body(limit)
+        if read is not None:
             mine["stream"] = BytesIO()
-        return body
+        return read
 
     def on_json_loading_failed(self, e: ValueError | None) -> t.Any:
         """Raise the 400 or 415 for a body that `get_json` refused; texts only in debug mode."""

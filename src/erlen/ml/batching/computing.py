@@ -108,6 +108,12 @@ def checked(results: t.Any, count: int, batcher: Leading) -> t.Any:
         )
     # Of an array without dimensions `len` raises.
     shape = getattr(results, "shape", None)
+    if shape is not None and hasattr(results, "columns"):
+        raise BadResults(
+            f"{name!r} has returned {type(results).__name__}, which gives its columns one by one, not"
+            " its rows: return a list or an array of the rows.",
+            batcher.place,
+        )
     found = len(results) if shape is None or len(shape) else 0
     if found != count:
         raise BadResults(
