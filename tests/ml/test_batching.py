@@ -703,6 +703,21 @@ def test_culprits_are_looked_for_beside_the_loop() -> None:
     assert set(threads[1:]) == {"erlen-batch-picky"}
 
 
+class Frame:
+    """As data frames of pandas and polars are: as long as its rows, an iterable of its columns."""
+
+    def __init__(self, rows: list[int]) -> None:
+        self.rows = rows
+        self.columns = ["a", "b", "c"]
+        self.shape = len(rows), 3
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.columns)
+
+
 @pytest.mark.parametrize(
     ("results", "said"),
     [
@@ -713,8 +728,9 @@ def test_culprits_are_looked_for_beside_the_loop() -> None:
         (lambda items: {item: item for item in items}, "returned dict"),
         (lambda items: "abc", "returned str"),
         (lambda items: (item for item in items), "returned generator"),
+        (lambda items: Frame(items), "returned Frame, which gives columns"),
     ],
-    ids=["fewer", "none", "nothing", "outputs", "dict", "text", "generator"],
+    ids=["fewer", "none", "nothing", "outputs", "dict", "text", "generator", "frame"],
 )
 def test_wrong_results_are_an_error_for_all(
     held: Model, results: Callable[[list[int]], Any], said: str

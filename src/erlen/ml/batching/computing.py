@@ -110,8 +110,8 @@ def checked(results: t.Any, count: int, batcher: Leading) -> t.Any:
     shape = getattr(results, "shape", None)
     if shape is not None and hasattr(results, "columns"):
         raise BadResults(
-            f"{name!r} has returned {type(results).__name__}, which gives its columns one by one, not"
-            " its rows: return a list or an array of the rows.",
+            f"{name!r} has returned {type(results).__name__}, which gives columns one by one, not"
+            " rows: return a list or an array of the rows.",
             batcher.place,
         )
     found = len(results) if shape is None or len(shape) else 0
