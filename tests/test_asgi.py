@@ -329,6 +329,17 @@ def test_a_body_is_read_as_it_comes(
     assert fetch(app, "/", *pieces, method="POST") == (200, b"".join(pieces))
 
 
+@pytest.mark.parametrize("limit", [None, 100])
+@pytest.mark.parametrize("inline", [True, False], ids=["loop", "worker"])
+def test_a_part_of_a_body_is_as_long_as_it_is_asked_for(
+    app: Erlen, inline: bool, limit: int | None
+) -> None:
+    app.config["MAX_CONTENT_LENGTH"] = limit
+    app.add_url_rule("/", "i", lambda: request.stream.read(4), methods=["POST"], inline=inline)
+    assert fetch(app, "/", b"a", b"bc", b"def", method="POST") == (200, b"abcd")
+    assert fetch(app, "/", b"a", b"b", method="POST") == (200, b"ab")
+
+
 @pytest.mark.parametrize("inline", [True, False], ids=["loop", "worker"])
 def test_nothing_is_received_before_it_is_read(app: Erlen, inline: bool) -> None:
     app.add_url_rule("/", "i", lambda: "unread", methods=["POST"], inline=inline)

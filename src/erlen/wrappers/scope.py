@@ -328,9 +328,12 @@ class BodyStream(io.RawIOBase):
         return True
 
     def readinto(self, buffer: t.Any) -> int:
-        piece = self._piece(len(buffer))
-        buffer[: len(piece)] = piece
-        return len(piece)
+        """As `read`: filled up to the end of the body. Streams around this one ask by this."""
+        size, count = len(buffer), 0
+        while count < size and (piece := self._piece(size - count)):
+            buffer[count : count + len(piece)] = piece
+            count += len(piece)
+        return count
 
     def read(self, size: int | None = -1, /) -> bytes:
         """Up to `size` bytes, fewer only at the end; all of the body where it is negative."""
