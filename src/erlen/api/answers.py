@@ -11,6 +11,7 @@ from werkzeug.datastructures import Headers
 from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Response as BaseResponse
 
+from ..engine.respond import Ready
 from ..state import current
 from . import structs
 from .fields import Answer, Operation
@@ -47,6 +48,10 @@ def compile_answer(operation: Operation, app: t.Any) -> Make | None:
         (each.status for each in operation.answers if each.type is None and each.is_returned), 204
     )
     return _Answering(app, writers, empty, status, operation.is_answer_lenient).compile()
+
+
+#: Attribute of what makes responses: the same for the edge of WSGI, which takes them unmade.
+FOR_WSGI = "_erlen_for_wsgi"
 
 
 class _Answering:
@@ -89,17 +94,26 @@ class _Answering:
             if rv.__class__ is not exact or not cls._sends_plainly:
                 return other(rv)
             if packs:
-                request = current.get()[1].request  # type: ignore[union-attr]
-                environ = request.__dict__.get("environ")
-                if environ is None or "msgpack" in environ.get("HTTP_ACCEPT", ""):
-                    if wished(request) is not None:
-                        return other(rv)
+                kind = wished(current.get()[1].request)  # type: ignore[union-attr]
+                if kind is not None:
+                    return other(rv)
             made = cls.__new__(cls)
             made._ready = (write(rv), JSON)
             if status != 200:
                 made._status, made._status_code = line, status
             return made
 
+        def unmade(rv: t.Any) -> t.Any:
+            if rv.__class__ is not exact or not cls._sends_plainly:
+                return other(rv)
+            if packs:
+                environ = current.get()[1].request.environ  # type: ignore[union-attr]
+                if "msgpack" in environ.get("HTTP_ACCEPT", ""):
+                    return answer(rv)
+            return Ready((write(rv), JSON))
+
+        if status == 200:
+            setattr(answer, FOR_WSGI, unmade)
         return answer
 
     def _other(self, rv: t.Any) -> t.Any:

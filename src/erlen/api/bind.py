@@ -13,7 +13,7 @@ from ..engine.bridge import is_coroutine_function
 from ..engine.derive import READS_JSON, TAKES_VALUES, functions_of
 from ..state import current
 from .annotations import signature_of
-from .answers import compile_answer
+from .answers import FOR_WSGI, compile_answer
 from .depends import Call, Shape, compile_reading, compile_steps, without_repeats
 from .fields import Operation
 from .places import Values, most_of
@@ -148,15 +148,20 @@ def _around(operation: Operation, view: View, app: t.Any, variables: t.Collectio
         bound = bound_async
     else:
 
-        def take(matched: Values) -> t.Any:
-            values = matched.copy()
+        def bound(**values: t.Any) -> t.Any:
             faults = read(current.get()[1].request, values)  # type: ignore[union-attr]
             if faults:
                 raise ValidationProblem(faults)
             return answer(view(**values))
 
-        def bound(**values: t.Any) -> t.Any:
-            return take(values)
+        unmade = getattr(answer, FOR_WSGI, answer)
+
+        def take(matched: Values) -> t.Any:
+            values = matched.copy()
+            faults = read(current.get()[1].request, values)  # type: ignore[union-attr]
+            if faults:
+                raise ValidationProblem(faults)
+            return unmade(view(**values))
 
         setattr(bound, TAKES_VALUES, take)
 

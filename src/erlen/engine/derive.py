@@ -26,7 +26,8 @@ if t.TYPE_CHECKING:
 MARK = "__erlen_param__"
 #: Attribute of a view in bound form that reads a JSON body before anything else.
 READS_JSON = "_erlen_reads_json"
-#: Attribute of a view in bound form: the same, called with the values of the match as a dict.
+#: Attribute of a view in bound form: the same for the edge of WSGI, called with the values of the
+#: match as a dict; it may return a `Ready`.
 TAKES_VALUES = "_erlen_takes_values"
 
 # What classes of models have: pydantic's, dataclasses, msgspec's.

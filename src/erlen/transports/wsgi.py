@@ -14,7 +14,7 @@ from werkzeug.exceptions import NotFound
 
 from ..ctx import _IMPLIED, RequestContext
 from ..engine.pipeline import now
-from ..engine.respond import ready_body
+from ..engine.respond import Ready, ready_body
 from ..signals import audience
 from ..state import NOTHING, current
 from .answer import DirectAnswer
@@ -184,9 +184,8 @@ def serve_directly(
                     kind = rv.__class__
                     if kind is str and content_type is not None:
                         body = rv.encode()
-                    elif kind is app.response_class and program.plain_types:
-                        if len(rv.__dict__) == 1 and "_ready" in rv.__dict__:
-                            body, content_type = rv._ready
+                    elif kind is Ready:
+                        body, content_type = rv
                     else:
                         ready = ready_body(program, rv)
                         if ready is not None:
@@ -194,6 +193,8 @@ def serve_directly(
             if body is None:
                 if program is not app._program:
                     program = now(program)
+                if rv.__class__ is Ready:
+                    rv = rv.response(app.response_class)
                 response = program.finalize(program, ctx, rv, False)
         except Exception as raised:
             error = raised
