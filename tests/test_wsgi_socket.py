@@ -219,6 +219,38 @@ def test_a_server_that_fails_to_send_ends_the_view() -> None:
     visit()
 
 
+@pytest.mark.parametrize("error", [RuntimeError("broken"), ConnectionResetError("gone")], ids=repr)
+def test_a_server_that_fails_to_receive_ends_the_view(error: Exception) -> None:
+    app = make_app()
+
+    async def broken(scope: Any, receive: Any, send: Any) -> None:
+        calls = 0
+
+        async def receive_twice() -> Any:
+            nonlocal calls
+            calls += 1
+            if calls > 2:
+                raise error
+            return await receive()
+
+        await app(scope, receive_twice, send)
+
+    @run_async
+    async def visit() -> None:
+        client = Client(broken, "/echo")
+        client.start()
+        client.send("one")
+        assert (await client.next())["type"] == "websocket.accept"
+        if isinstance(error, OSError):  # so servers say that the client has left
+            await client.end()
+        else:
+            with pytest.raises(RuntimeError, match="broken"):
+                await client.end()
+
+    visit()
+    assert app.config["ENDED"][0] == 1001
+
+
 def test_a_library_that_goes_on_sending_to_nobody_is_cut_off() -> None:
     app = Erlen(__name__)
 

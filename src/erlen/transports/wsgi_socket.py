@@ -33,6 +33,7 @@ if t.TYPE_CHECKING:
 #: Bytes that are read at once from the library.
 _READ = 65_536
 _NORMAL, _GOING_AWAY, _INTERNAL_ERROR, _TRY_AGAIN_LATER = 1000, 1001, 1011, 1013
+_LEFT: dict[str, t.Any] = {"type": "websocket.disconnect", "code": _GOING_AWAY}
 #: Codes that say how a connection ended and are never sent (RFC 6455, 7.4.1).
 _NEVER_SENT = (1005, 1006, 1015)
 
@@ -79,6 +80,8 @@ async def serve(app: t.Any, scope: Scope, receive: Receive, send: Send) -> None:
             await carrier.close(_INTERNAL_ERROR)
         await outward
         await _finish(carrier, answer, call)
+        if carrier.failure is not None and not isinstance(carrier.failure, OSError):
+            raise carrier.failure
     finally:
         await carrier.end()
         _end(there)
@@ -139,6 +142,8 @@ class _Carrier:
         #: Whether the client has left, or was told to.
         self._is_over = False
         self.was_accepted = False
+        #: What the server raised instead of giving a message.
+        self.failure: Exception | None = None
         self.environ = self._environ()
 
     def _environ(self) -> WSGIEnvironment:
@@ -204,7 +209,12 @@ class _Carrier:
         from wsproto.events import BytesMessage, CloseConnection, TextMessage
 
         while True:
-            message = await self._receive()
+            try:
+                message = await self._receive()
+            except Exception as error:
+                # Nothing more will come: the library is to hear that, and the server its error.
+                self.failure = error
+                message = _LEFT
             if message["type"] == "websocket.disconnect":
                 self._is_over = True
                 code = message.get("code") or _GOING_AWAY
