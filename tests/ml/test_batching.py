@@ -522,10 +522,10 @@ def test_an_item_is_not_computed_after_its_deadline(held: Model) -> None:
 
 def test_a_deadline_counts_from_when_the_item_is_given() -> None:
     model = Model()
-    batcher = Batcher(model, deadline=-1.0)
+    batcher = Batcher(model, deadline=60)
     with pytest.raises(DeadlineExceeded):
-        batcher.submit(1)
-    assert batcher.submit(2, deadline=60) == 4
+        batcher.submit(1, deadline=-1.0)
+    assert batcher.submit(2) == 4
     assert model.batches == [[2]]
 
 
