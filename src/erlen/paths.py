@@ -136,7 +136,7 @@ def find_source(func: t.Any) -> Place | None:
     """File and first line of the function behind a callable; None if it has no Python source.
 
     Looks through partials, bound methods, `functools.wraps`, classes, callable objects and the
-    functions of class-based views.
+    functions of class-based views; from a view of Erlen's own (`_erlen_source`) to what it is for.
     """
     seen: set[int] = set()
     while func is not None and id(func) not in seen:
@@ -154,7 +154,11 @@ def _inside(func: t.Any) -> t.Any:
         return func.func
     if isinstance(func, type):
         return _first_function(func)
-    inner = getattr(func, "__func__", None) or getattr(func, "__wrapped__", None)
+    inner = (
+        getattr(func, "__func__", None)
+        or getattr(func, "__wrapped__", None)
+        or getattr(func, "_erlen_source", None)
+    )
     if inner is None and isinstance(view_class := getattr(func, "view_class", None), type):
         return view_class
     if inner is None and not hasattr(func, "__code__"):

@@ -659,6 +659,14 @@ def test_an_option_that_cannot_work_is_told(
     assert f"{__file__}:" in str(raised.value)
 
 
+def test_two_predictors_of_one_name_are_told_with_the_place_of_theirs(app: Erlen) -> None:
+    app.predictor("/one", doubled)
+    with pytest.raises(SetupError, match="endpoint function: doubled") as raised:
+        app.predictor("/two", doubled)
+    own = (__file__, doubled.__code__.co_firstlineno)
+    assert raised.value.places == (own, own)
+
+
 def test_a_rule_with_variables_is_told(app: Erlen) -> None:
     with pytest.raises(SetupError, match="takes no variables of the URL, as '/<name>'"):
         app.predictor("/<name>", doubled)

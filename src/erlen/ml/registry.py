@@ -253,6 +253,7 @@ def _view_of(served: Served) -> Callable[..., t.Any]:
         return served.respond(inputs)
 
     definition = served.definition
+    t.cast("t.Any", view)._erlen_source = definition.predict.function
     view.__name__ = view.__qualname__ = definition.name
     view.__module__ = __name__
     view.__doc__ = served.description or None
