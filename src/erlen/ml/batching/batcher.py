@@ -125,7 +125,8 @@ class Batcher(Leading, t.Generic[T, R]):
 
         key, value, seconds = self._prepared(item, deadline)
         since = self._clock()
-        begins = seconds > 0 and not self.is_async and self._is_quick() and self._may_begin(since)
+        is_inline = seconds > 0 and not self.is_async and self._is_quick()
+        begins = is_inline and self._may_begin(since, on_loop=True)
         if begins:
             try:
                 return t.cast(R, self._compute_alone(value, since, on_loop=True))
@@ -158,10 +159,10 @@ class Batcher(Leading, t.Generic[T, R]):
             key, value = self.collate.prepare(value)
         return key, value, self.deadline if deadline is None else _checked_deadline(deadline)
 
-    def _may_begin(self, now: float) -> bool:
+    def _may_begin(self, now: float, on_loop: bool = False) -> bool:
         """Whether an item is alone; it is counted then."""
         with self._lock:
-            if not self._line.claim(now):
+            if not self._line.claim(now, on_loop):
                 return False
             self._tally.requests += 1
         return True

@@ -170,7 +170,8 @@ class Leading(Telling):
         try:
             line = self._line
             with self._lock:
-                left = 0.0 if (yields := line.gives_way()) else line.window(self._clock())
+                now = self._clock()
+                left = 0.0 if (yields := line.gives_way(now)) else line.window(now)
             while yields:
                 time.sleep(GIVING_WAY)
                 with self._lock:
@@ -202,7 +203,7 @@ class Leading(Telling):
         """Have the leader's batch computed, where the leader has just come on this event loop."""
         if leader.leads_on_loop and not self.is_async:
             with self._lock:
-                yields = self._line.gives_way()
+                yields = self._line.gives_way(self._clock(), on_loop=True)
             if yields:
                 # PERF: one turn of the loop costs as much as a quick model.
                 call_on(t.cast("t.Any", leader.loop), self._begin_on_loop, leader, True)

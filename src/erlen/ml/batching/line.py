@@ -90,16 +90,15 @@ class Line:
 
     # Joining and leaving
 
-    def claim(self, now: float) -> bool:
+    def claim(self, now: float, on_loop: bool = False) -> bool:
         """Begin a batch of one, if nothing else is there, and nothing to be waited for.
 
         PERF: the common case of an idle batcher, without an item, a leader and a window.
         """
         if self.leader is not None or self.running or self.waiting or self.closed:
             return False
-        if self.last_in_flight > 1 and now < self.last_end + self.estimate.seconds(1) / 2:
-            return False
-        if self.courtesy.is_due():
+        busy = self._is_busy(now, 1)
+        if (busy and self.last_in_flight > 1) or ((busy or on_loop) and self.courtesy.is_due()):
             return False
         self.running = self.computing = 1
         self.last_start = now
@@ -155,10 +154,15 @@ class Line:
 
     # Batches
 
-    def gives_way(self) -> bool:
-        """Whether the leader lets other threads go first, before it looks at the window."""
+    def gives_way(self, now: float, on_loop: bool = False) -> bool:
+        """Whether the leader lets others go first, before it looks at the window.
+
+        Other threads only where they may have come meanwhile; a turn of the loop costs little.
+        """
         self._seen = count = len(self.waiting)
-        return (count < self._wanted() or count == 1) and self.courtesy.is_due()
+        if 1 < count >= self._wanted() or not (on_loop or self._is_busy(now, count)):
+            return False
+        return self.courtesy.is_due()
 
     def gave_way(self, now: float) -> bool:
         """The leader has let others go first; whether it does so again.
@@ -172,6 +176,10 @@ class Line:
         if count <= before or count >= self._wanted():
             return False
         return now < self.last_end + self.estimate.seconds(count)
+
+    def _is_busy(self, now: float, count: int) -> bool:
+        """Whether the last batch ended less than half of the time ago that so many items take."""
+        return now < self.last_end + self.estimate.seconds(count) / 2
 
     def _wanted(self) -> int:
         """Items that a batch is worth waiting for."""
