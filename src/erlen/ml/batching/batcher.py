@@ -19,10 +19,10 @@ from math import inf, isnan
 from ...engine import bridge
 from ...errors import SetupError
 from ...paths import caller_place, find_source
+from .alone import Alone, NeedsThread
 from .collate import Collate, CollateLike, collate_for
 from .errors import BatcherClosed, DeadlineExceeded
 from .items import DONE, GONE, Item, call_on
-from .leading import Leading, NeedsThread
 from .line import LEAD
 from .signal import Signal, resolve
 from .stats import Observer, Stats
@@ -34,7 +34,7 @@ T = t.TypeVar("T")
 R = t.TypeVar("R")
 
 
-class Batcher(Leading, t.Generic[T, R]):
+class Batcher(Alone, t.Generic[T, R]):
     """Calls a function of a list for callers that have one item each.
 
     :param function: gets a list of items (or what `collate` makes of it) and returns a list or
@@ -109,7 +109,11 @@ class Batcher(Leading, t.Generic[T, R]):
                 f"{self.name!r} is called in a coroutine, whose event loop would stand still until"
                 " there is a result. Write 'await' and call its method 'ask' instead."
             )
-        key, value, seconds = self._prepared(item, deadline)
+        key: t.Any = None
+        value: t.Any = item
+        seconds = self.deadline
+        if self._prepares or deadline is not None:
+            key, value, seconds = self._prepared(item, deadline)
         since = self._clock()
         if seconds > 0 and self._may_begin(since):
             return t.cast(R, self._compute_alone(value, since))
@@ -123,7 +127,11 @@ class Batcher(Leading, t.Generic[T, R]):
         """:meth:`submit` for coroutines. Cancelling it gives the item up."""
         from asyncio import get_running_loop
 
-        key, value, seconds = self._prepared(item, deadline)
+        key: t.Any = None
+        value: t.Any = item
+        seconds = self.deadline
+        if self._prepares or deadline is not None:
+            key, value, seconds = self._prepared(item, deadline)
         since = self._clock()
         is_inline = seconds > 0 and not self.is_async and self._is_quick()
         begins = is_inline and self._may_begin(since, on_loop=True)

@@ -13,7 +13,7 @@ from contextvars import Context, ContextVar
 from math import inf
 
 from ...engine import bridge
-from .computing import checked, interrupted, is_out_of_memory, steps
+from .computing import interrupted, is_out_of_memory, steps
 from .errors import QueueFull
 from .estimate import Estimate
 from .items import DONE, GONE, RUNNING, Item, call_on, deliver
@@ -42,7 +42,7 @@ BLOCKING_SECONDS = 0.02
 FIRST_BAN = 10.0
 
 #: The batcher whose function runs.
-_running: ContextVar[Leading] = ContextVar("erlen_running_batcher")
+running_batcher: ContextVar[Leading] = ContextVar("erlen_running_batcher")
 
 
 class Leading(Telling):
@@ -73,7 +73,7 @@ class Leading(Telling):
 
     def _join(self, item: Item) -> str:
         """Let an item wait; what its waiter has to do then. Raises what keeps it out."""
-        if _running.get(None) is self:
+        if running_batcher.get(None) is self:
             raise RuntimeError(
                 f"{self.name!r} calls itself: the item would wait for the batch that gives it."
             )
@@ -318,7 +318,7 @@ class Leading(Telling):
             return
         following: list[Item] = []
         computing = steps(self, batch, following)
-        _running.set(self)  # of this task's own context
+        running_batcher.set(self)  # of this task's own context
         with self._lock:
             self._awaited[task] = batch
         try:
@@ -369,7 +369,7 @@ class Leading(Telling):
 
         To be called in a context of nobody's: the leader's holds its own request.
         """
-        _running.set(self)
+        running_batcher.set(self)
         begun = time.thread_time()
         return self.function(*args), time.thread_time() - begun
 
@@ -402,54 +402,6 @@ class Leading(Telling):
             for item in following:
                 self._start(item)
             raise
-
-    def _compute_alone(self, value: t.Any, since: float, on_loop: bool = False) -> t.Any:
-        """Run the function for the one item that there is, which the line has let begin.
-
-        Raises NeedsThread, and leaves the batch open, where it could be the loop that is in the
-        function's way.
-        """
-        begun = self._clock()
-        try:
-            results, busy = Context().run(self._call, *self.collate.join([value]))
-            (result,) = checked(results, 1, self)
-        except BaseException as error:
-            if on_loop and isinstance(error, RuntimeError):
-                raise NeedsThread from error
-            self._end_alone(error, begun, since)
-            raise
-        self._end_alone(None, begun, since, busy)
-        return result
-
-    def _end_alone(
-        self, error: BaseException | None, begun: float, since: float, busy: float = 0.0
-    ) -> None:
-        now = self._clock()
-        seconds, latency = now - begun, now - since
-        if error is not None:
-            leader = self._count(1, None, error, True, seconds, busy, now, 1)
-        else:
-            leader = None
-            with self._lock:  # PERF: `_count` without the calls
-                self._tally.note_one(seconds, latency)
-                self._estimate.note(1, seconds, busy)
-                self._line.ended(1, now)
-                if self._line.waiting:
-                    leader = self._next()
-            if self._when_idle:
-                self._tell_idle()
-        if leader is not None:
-            self._start(leader)
-        if self.observer is not None:
-            self._tell([latency], error, seconds)
-
-    def _try_alone_beside(self, item: Item) -> None:
-        """Have the batch of one that was begun on a loop computed by a thread."""
-        item.state = RUNNING
-        following: list[Item] = []
-        computing = steps(self, [item], following)
-        args = next(computing)
-        self._runners.start(functools.partial(self._try_beside, computing, args, following))
 
     # What `steps` tells
 
@@ -517,10 +469,6 @@ class Leading(Telling):
             self._line.put_back(again)
             self._tally.failed += len(lost) + (own in items)
         deliver(lost)
-
-
-class NeedsThread(Exception):
-    """A function has failed on an event loop, and perhaps because of that."""
 
 
 # A loop holds its tasks weakly.
