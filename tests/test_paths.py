@@ -251,7 +251,11 @@ def test_the_source_of_a_callable_is_the_function_a_reader_looks_for(
     assert paths.find_source(thing) == (HERE, line_of(function))
 
 
-@pytest.mark.parametrize("thing", [len, print, [].append, 3, None, int], ids=repr)
+@pytest.mark.parametrize(
+    "thing",
+    [len, print, [].append, 3, None, int],
+    ids=lambda thing: repr(thing).partition(" at 0x")[0],
+)
 def test_what_has_no_python_source_has_none(thing: Any) -> None:
     assert paths.find_source(thing) is None
 

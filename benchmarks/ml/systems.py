@@ -39,7 +39,9 @@ class System:
 
 def _gunicorn(port: int, directory: Path) -> list[str]:
     worker = ["--workers=1", "--worker-class=gthread", f"--threads={GUNICORN_THREADS}"]
-    return ["-m", "gunicorn", *worker, f"--bind=127.0.0.1:{port}", f"{APPS}.flask_app:app"]
+    # It rests longer than the time after which the arbiter would replace a silent worker.
+    own = ["--timeout=0", f"--bind=127.0.0.1:{port}"]
+    return ["-m", "gunicorn", *worker, *own, f"{APPS}.flask_app:app"]
 
 
 def _uvicorn(port: int, directory: Path) -> list[str]:
