@@ -93,6 +93,9 @@ def gate() -> dict[str, Any]:
 
 @app.get("/work")
 def work() -> dict[str, Any]:
+    if note := request.args.get("note"):  # a file that is a byte longer for each request
+        with open(note, "ab") as file:
+            file.write(b".")
     time.sleep(0.005)
     return {"pid": os.getpid()}
 
