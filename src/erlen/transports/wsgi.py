@@ -180,12 +180,11 @@ def serve_directly(
                     and (not ctx._is_used or _is_final(ctx))
                     and not (audience.ever and audience.listens())
                 ):
-                    content_type = program.text_type
                     kind = rv.__class__
-                    if kind is str and content_type is not None:
-                        body = rv.encode()
-                    elif kind is Ready:
+                    if kind is Ready:
                         body, content_type = rv
+                    elif kind is str and program.text_type is not None:
+                        body, content_type = rv.encode(), program.text_type
                     else:
                         ready = ready_body(program, rv)
                         if ready is not None:

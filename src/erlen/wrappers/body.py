@@ -43,6 +43,7 @@ BODY_READERS = (
     "get_data",
     "input_stream",
     "content_length",
+    "max_content_length",
     "want_form_data_parsed",
     "make_form_data_parser",
     "form_data_parser_class",
@@ -199,7 +200,10 @@ class RequestBody(_Request):
         length = int(declared)
         if most is not None and length > most:
             return None
-        limit = self.max_content_length
+        limit = self._max_content_length
+        if limit is None:  # PERF: the property, which is nobody else's here
+            app = current_application()
+            limit = None if app is None else app.config["MAX_CONTENT_LENGTH"]
         if limit is not None and length > limit:
             raise RequestEntityTooLarge()
         stream = environ["wsgi.input"]
