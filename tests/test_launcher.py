@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-import contextlib
-import http.client
 import json
 import multiprocessing
-import os
 import shutil
-import signal
 import ssl
 import subprocess
 import sys
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from click.testing import CliRunner
-from serving import HERE, Meeting, Server, running
+from serving import HERE, running
 
 from erlen import Erlen
 from erlen.errors import MissingExtra
@@ -508,121 +504,3 @@ def test_worker_that_cannot_load_the_application_ends_the_server(
     done = run_python("-m", "erlen", "serve", "broken", "--port", "0")
     assert done.returncode == 1
     assert "Failed to find Flask application or factory in module 'broken'" in done.stderr
-
-
-@pytest.fixture
-def meeting() -> Iterator[Meeting]:
-    meeting = Meeting()
-    yield meeting
-    meeting.close()
-
-
-@live
-@pytest.mark.parametrize(("interface", "loading"), [("wsgi", 3), ("asgi", 3), ("auto", 1)])
-def test_server_can_be_stopped_while_the_application_is_loaded(
-    tmp_path: Path, meeting: Meeting, interface: str, loading: int
-) -> None:
-    (tmp_path / "loading.py").write_text(
-        "import socket\n"
-        f"socket.create_connection(('127.0.0.1', {meeting.port})).recv(1)\n"
-        "from serving_app import app\n"
-    )
-    options = ("--interface", interface)
-    with running(
-        "granian", app="loading", cwd=tmp_path, workers=3, wait=False, options=options
-    ) as server:
-        for _ in range(loading):
-            meeting.wait_for_call()
-        server.terminate()
-        server.output()
-        assert server.process.returncode == 0
-
-
-def test_no_signal_to_a_new_worker_is_lost(
-    run_python: Callable[..., subprocess.CompletedProcess[str]],
-) -> None:
-    done = run_python(
-        "-c",
-        "import os, signal\n"
-        "from erlen.server.stopping import workers_stop_while_starting\n"
-        "signal.signal(signal.SIGTERM, lambda *_: None)\n"
-        "with workers_stop_while_starting():\n"
-        "    for _ in range(20):\n"
-        "        worker = os.fork()\n"
-        "        if not worker:\n"
-        "            signal.pause()\n"
-        "        os.kill(worker, signal.SIGTERM)\n"
-        "        assert os.waitstatus_to_exitcode(os.waitpid(worker, 0)[1]) == -signal.SIGTERM\n"
-        "print(signal.pthread_sigmask(signal.SIG_BLOCK, ()))\n",
-    )
-    assert (done.stdout, done.stderr) == ("set()\n", "")
-
-
-def test_worker_hears_a_signal_while_its_main_thread_is_not_woken(
-    run_python: Callable[..., subprocess.CompletedProcess[str]],
-) -> None:
-    done = run_python(
-        "-c",
-        "import signal, threading\n"
-        "from erlen.server.stopping import _handle_on_thread\n"
-        "stopped = threading.Event()\n"
-        "_handle_on_thread(stopped.set)\n"
-        "def kill():\n"
-        "    signal.pthread_kill(threading.get_ident(), signal.SIGTERM)\n"
-        "threading.Thread(target=kill).start()\n"
-        "print(stopped.wait(20))\n",
-    )
-    assert (done.stdout, done.stderr) == ("True\n", "")
-
-
-@live
-def test_running_request_finishes_however_often_the_server_is_interrupted(meeting: Meeting) -> None:
-    with running("granian") as server, server.connect() as connection:
-        connection.sendall(f"GET /gate?port={meeting.port} HTTP/1.1\r\nHost: a\r\n\r\n".encode())
-        view = meeting.wait_for_call()
-        # As a terminal does for Ctrl-C, to the workers as well. Each is heard before the next.
-        os.killpg(server.process.pid, signal.SIGINT)
-        server.wait_for_line("Stopping worker-1")
-        for number in (signal.SIGINT, signal.SIGTERM):
-            os.killpg(server.process.pid, number)
-        view.sendall(b"!")
-        assert connection.recv(100).startswith(b"HTTP/1.1 200 ")
-        server.output()
-        assert server.process.returncode == 0
-
-
-@live
-def test_request_that_does_not_end_is_cut_off(meeting: Meeting) -> None:
-    with running("granian", options=("--grace", "1")) as server, server.connect() as connection:
-        connection.sendall(f"GET /gate?port={meeting.port} HTTP/1.1\r\nHost: a\r\n\r\n".encode())
-        meeting.wait_for_call()
-        server.terminate()
-        assert "Killing worker-1" in server.output()
-        assert connection.recv(100) == b""
-
-
-def worker_of(server: Server) -> int | None:
-    """The worker that answers a request; None if it died over it."""
-    with contextlib.suppress(ConnectionError, http.client.HTTPException):
-        return int(json.loads(server.fetch("GET", "/work")[1])["pid"])
-    return None
-
-
-@live
-def test_worker_that_dies_is_replaced() -> None:
-    with running("granian", workers=2) as server:
-        workers = iter(lambda: worker_of(server), 0)
-        first = {next(workers)}
-        while len(first) < 2:
-            first.add(next(workers))
-        os.kill(min(filter(None, first)), signal.SIGKILL)
-        assert next(worker for worker in workers if worker not in {None, *first})
-
-
-@live
-def test_workers_are_renewed_on_hangup() -> None:
-    with running("granian") as server:
-        first = worker_of(server)
-        server.process.send_signal(signal.SIGHUP)
-        server.wait_for_line("Stopped old worker-1")
-        assert worker_of(server) not in {None, first}

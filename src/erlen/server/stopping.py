@@ -98,6 +98,9 @@ def _handle(stop: Callable[[], None], loop: t.Any = None) -> None:
         if loop is not None:
             for number in STOPPING:
                 loop.add_signal_handler(number, stop)
+                # uvloop's handler forgets what comes while the loop does not run: before the
+                # application's start, and between that and the first request.
+                signal.signal(number, lambda *_: stop())
             return
     _handle_on_thread(stop)
 
