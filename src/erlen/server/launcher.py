@@ -23,7 +23,13 @@ from ..errors import ErlenError, MissingExtra
 from ..ml.threads import limit_threads
 from ..mounts import ASGI, WSGI
 from .choice import reasons_for_asgi, said
-from .stopping import ends_on_signal, hear_once, workers_stop_while_starting
+from .stopping import (
+    ends_on_signal,
+    hear_once,
+    held_back_signals,
+    release_signals,
+    workers_stop_while_starting,
+)
 
 if t.TYPE_CHECKING:
     from ..app import Erlen
@@ -171,21 +177,24 @@ def _reasons_in_child(target: str, as_flask: bool) -> list[str]:
     child: t.Any = context.Process(  # type: ignore[attr-defined]
         target=_tell_reasons, args=(target, as_flask, sender), name="erlen-choice"
     )
-    child.start()
-    sender.close()
-    try:
-        with ends_on_signal(), receiver:
+    with ends_on_signal(), receiver:
+        try:
+            with held_back_signals():  # else one could come while nobody knows of the child
+                child.start()
+            sender.close()
             reasons: list[str] = receiver.recv()
-    except EOFError:
-        child.join()
-        sys.exit(1)
-    finally:
-        child.kill()
-        child.join()
+        except EOFError:
+            child.join()
+            sys.exit(1)
+        finally:
+            if child.pid is not None:
+                child.kill()
+                child.join()
     return reasons
 
 
 def _tell_reasons(target: str, as_flask: bool, sender: t.Any) -> None:
+    release_signals()
     sender.send(reasons_for_asgi(load_target(target, as_flask)))
     sender.close()
     # At once: threads that loading has started are not waited for.

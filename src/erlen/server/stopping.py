@@ -51,6 +51,28 @@ def workers_stop_while_starting() -> Iterator[None]:
 
 
 @contextlib.contextmanager
+def held_back_signals() -> Iterator[None]:
+    """Let signals that stop wait for the end of the block, where the platform can.
+
+    A process started inside holds them back, too: it calls :func:`release_signals`.
+    """
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, STOPPING)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+
+
+def release_signals() -> None:
+    """In a process started under :func:`held_back_signals`."""
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPPING)
+
+
+@contextlib.contextmanager
 def ends_on_signal(ending: type[BaseException] = SystemExit) -> Iterator[None]:
     """Raise `ending` here on a first signal, and nothing on others: what it ends takes its time.
 
