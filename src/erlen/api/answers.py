@@ -50,7 +50,8 @@ def compile_answer(operation: Operation, app: t.Any) -> Make | None:
     return _Answering(app, writers, empty, status, operation.is_answer_lenient).compile()
 
 
-#: Attribute of what makes responses: the same for the edge of WSGI, which takes them unmade.
+#: Attribute of what makes responses: the same for the edge of WSGI, which takes them unmade. It is
+#: called with the request, too.
 FOR_WSGI = "_erlen_for_wsgi"
 
 
@@ -103,13 +104,11 @@ class _Answering:
                 made._status, made._status_code = line, status
             return made
 
-        def unmade(rv: t.Any) -> t.Any:
+        def unmade(rv: t.Any, request: t.Any) -> t.Any:
             if rv.__class__ is not exact or not cls._sends_plainly:
                 return other(rv)
-            if packs:
-                environ = current.get()[1].request.environ  # type: ignore[union-attr]
-                if "msgpack" in environ.get("HTTP_ACCEPT", ""):
-                    return answer(rv)
+            if packs and "msgpack" in request.environ.get("HTTP_ACCEPT", ""):
+                return answer(rv)
             return Ready((write(rv), JSON))
 
         if status == 200:

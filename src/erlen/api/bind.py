@@ -154,14 +154,16 @@ def _around(operation: Operation, view: View, app: t.Any, variables: t.Collectio
                 raise ValidationProblem(faults)
             return answer(view(**values))
 
-        unmade = getattr(answer, FOR_WSGI, answer)
+        read_fresh = t.cast("Callable[..., t.Any]", compile_reading(operation, shape, fresh=True))
+        unmade = getattr(answer, FOR_WSGI, None) or (lambda rv, request: answer(rv))
 
         def take(matched: Values) -> t.Any:
             values = matched.copy()
-            faults = read(current.get()[1].request, values)  # type: ignore[union-attr]
+            request = current.get()[1].request  # type: ignore[union-attr]
+            faults = read_fresh(request, values)
             if faults:
                 raise ValidationProblem(faults)
-            return unmade(view(**values))
+            return unmade(view(**values), request)
 
         setattr(bound, TAKES_VALUES, take)
 

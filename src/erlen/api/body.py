@@ -25,17 +25,20 @@ if t.TYPE_CHECKING:
     from collections.abc import Callable
 
 
-def body_step(operation: Operation, keyed: bool) -> Step | None:
+def body_step(operation: Operation, keyed: bool, fresh: bool = False) -> Step | None:
     """The step for the fields of the body; `None` without any.
 
     :param keyed: whether they are values of an object's keys
+    :param fresh: whether nobody has touched the request before, and it came over WSGI
     """
     if not operation.body:
         return None
     if keyed:
         return _keyed_step(operation.body)
     (field,) = operation.body
-    return _whole_step(field) if field.read is None else _own_step(field.name, field.read)
+    if field.read is not None:
+        return _own_step(field.name, field.read)
+    return _whole_step(field, "_fresh_json" if fresh else "_plain_json")
 
 
 def _own_step(name: str, read: Callable[[t.Any], t.Any]) -> Step:
@@ -46,7 +49,8 @@ def _own_step(name: str, read: Callable[[t.Any], t.Any]) -> Step:
     return step
 
 
-def _whole_step(field: Field) -> Step:
+def _whole_step(field: Field, short_way: str) -> Step:
+    """The step for a field that is the whole body, which a method of the request may read."""
     name, is_required = field.name, field.is_required
     validate = _reader_of(field)
     validate_python = field.adapter.validator.validate_python
@@ -56,7 +60,7 @@ def _whole_step(field: Field) -> Step:
         if name in values:
             return None
         packed = False
-        data = getattr(request, "_plain_json", _nothing)()
+        data = getattr(request, short_way, _nothing)()
         if data is None:
             packed, data = _content_of(request)
         if not data:

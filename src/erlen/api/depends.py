@@ -118,12 +118,17 @@ def compile_steps(operation: Operation, shape: Shape) -> Step:
     return bind
 
 
-def compile_reading(operation: Operation, shape: Shape) -> Callable[[t.Any, Values], Faults] | None:
-    """What binds the parameters that come from the request; `None` without any."""
+def compile_reading(
+    operation: Operation, shape: Shape, fresh: bool = False
+) -> Callable[[t.Any, Values], Faults] | None:
+    """What binds the parameters that come from the request; `None` without any.
+
+    :param fresh: whether nobody has touched the request before, and it came over WSGI
+    """
     steps = place_steps(operation, shape.most)
     for name in operation.requests:
         steps.append(_request_step(name))
-    body = body_step(operation, shape.keyed)
+    body = body_step(operation, shape.keyed, fresh and not steps)
     if body is not None:
         steps.append(body)
     if len(steps) < 2:

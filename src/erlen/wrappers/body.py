@@ -17,6 +17,7 @@ from .forms import URLENCODED, FormParser, check_fields, file_for_upload, in_tim
 from .lazy import lazy
 
 if t.TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIEnvironment
     from werkzeug.formparser import FormDataParser
 
 
@@ -176,6 +177,29 @@ class RequestBody(_Request):
             mine["_cached_data"] = body
         return body
 
+    def _fresh_json(self) -> bytes | None:
+        """:meth:`_plain_json` of a WSGI request that nobody has touched yet.
+
+        PERF: without looking for what could only have been set since.
+        """
+        environ = self.environ
+        try:
+            if environ["CONTENT_TYPE"] != "application/json":
+                return None
+            declared = environ["CONTENT_LENGTH"]
+        except KeyError:
+            return None
+        if (
+            len(declared) > 5
+            or not (declared.isdigit() and declared.isascii())
+            or "HTTP_TRANSFER_ENCODING" in environ
+            or not self._reads_plainly
+            or self.shallow
+        ):
+            return None
+        body = self._cached_data = self._read_declared(environ, int(declared))
+        return body
+
     def _read_body(self, most: int | None = None) -> bytes | None:
         """The whole body, where its declared length is small and plain; else the long way decides.
 
@@ -185,7 +209,7 @@ class RequestBody(_Request):
         environ = mine.get("environ")
         if environ is None:
             return self._receive_body(most)
-        try:  # PERF: in one function, where most requests with a body come through
+        try:  # PERF: with few calls, where most requests with a body come through
             declared = environ["CONTENT_LENGTH"]
         except KeyError:
             return None
@@ -200,6 +224,10 @@ class RequestBody(_Request):
         length = int(declared)
         if most is not None and length > most:
             return None
+        return self._read_declared(environ, length)
+
+    def _read_declared(self, environ: WSGIEnvironment, length: int) -> bytes:
+        """The whole body of a WSGI request, whose length was declared, and is small."""
         limit = self._max_content_length
         if limit is None:  # PERF: the property, which is nobody else's here
             app = current_application()
