@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import json
 import pickle
@@ -100,6 +101,13 @@ TYPES = st.sampled_from((URLENCODED, f"{URLENCODED}; charset=utf-8", MULTIPART, 
 LENGTHS = st.sampled_from((0, 0, 0, 0, -1, 1, 5, -5))
 
 
+class _Oracle(WerkzeugRequest):
+    """Whose files need not be closed: Werkzeug leaves those of a broken form open."""
+
+    def _get_file_stream(self, *args: t.Any, **kwargs: t.Any) -> BytesIO:
+        return BytesIO()
+
+
 @settings(max_examples=300)
 @given(BODIES, TYPES, LENGTHS, st.lists(st.sampled_from(list(READERS)), max_size=4), st.booleans())
 def test_bodies_are_read_as_werkzeug_reads_them(
@@ -109,10 +117,11 @@ def test_bodies_are_read_as_werkzeug_reads_them(
     if terminated:
         more["wsgi.input_terminated"] = True
     ours = Request(body_environ(data, content_type, **more))
-    theirs = WerkzeugRequest(body_environ(data, content_type, **more))
-    for way in ways:
-        read = READERS[way]
-        assert outcome(read, ours) == outcome(read, theirs), way
+    theirs = _Oracle(body_environ(data, content_type, **more))
+    with contextlib.closing(ours):
+        for way in ways:
+            read = READERS[way]
+            assert outcome(read, ours) == outcome(read, theirs), way
 
 
 JSON_VALUES = st.recursive(

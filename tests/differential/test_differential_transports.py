@@ -9,6 +9,8 @@ import asyncio
 import io
 import itertools
 import sys
+import time
+import types
 import typing as t
 from dataclasses import dataclass, field
 from urllib.parse import unquote_to_bytes
@@ -375,8 +377,14 @@ LIMITS = {
 @pytest.mark.parametrize("is_async", [False, True], ids=["sync", "async"])
 @pytest.mark.parametrize("cases", CASES.values(), ids=CASES)
 def test_requests_are_answered_alike_on_both_protocols(
-    cases: list[Sent], is_async: bool, limits: dict[str, t.Any]
+    cases: list[Sent],
+    is_async: bool,
+    limits: dict[str, t.Any],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    # Sessions are signed with the second in which they are.
+    now = time.time()
+    monkeypatch.setattr("erlen.signing.time", types.SimpleNamespace(time=lambda: now))
     on_wsgi, on_asgi = build(False, **limits), build(is_async, **limits)
 
     async def main() -> list[str]:
