@@ -10,6 +10,7 @@ import weakref
 from contextvars import copy_context
 
 from ..engine.bridge import await_, is_in_greenlet
+from ..garbage import spare_loaded
 from ..globals import current_app
 from .threads import limit_threads
 
@@ -81,6 +82,7 @@ class Model:
                 raise
             self.error = None
             self.state = READY
+            spare_loaded()
 
     def ensure_beside(self) -> threading.Thread:
         """Load it on a thread of its own; an error is logged, and whoever asks next tries again."""

@@ -20,6 +20,7 @@ import click
 
 from ..commands import NoAppException, ScriptInfo, pass_script_info, prepare_import
 from ..errors import ErlenError, MissingExtra
+from ..garbage import begin_serving
 from ..ml.threads import limit_threads
 from ..mounts import ASGI, WSGI
 from .choice import reasons_for_asgi, said
@@ -215,6 +216,8 @@ def _load_in_worker(
     elif app._needs_start():
         # As an ASGI server does it: before the first request, and its failure is the worker's.
         app.start_serving()
+    if is_wsgi:
+        begin_serving(app)  # over ASGI when the server has started it
     return app
 
 

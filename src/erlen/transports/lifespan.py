@@ -8,6 +8,7 @@ from __future__ import annotations
 import traceback
 import typing as t
 
+from ..garbage import begin_serving
 from ..lifespan import Life, life_of
 
 if t.TYPE_CHECKING:
@@ -23,6 +24,7 @@ async def lifespan_app(app: t.Any, scope: Scope, receive: Receive, send: Send) -
     except Exception as error:
         await send({"type": "lifespan.startup.failed", "message": _text(error)})
         return
+    begin_serving(app)
     ended = False
     try:
         await send({"type": "lifespan.startup.complete"})

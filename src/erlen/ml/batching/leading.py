@@ -38,8 +38,11 @@ GIVING_WAY = 1e-6
 INLINE_SECONDS = 0.002
 #: Seconds that one must not take there; after such a run, none is tried for a while.
 BLOCKING_SECONDS = 0.02
-#: Seconds for which none is tried, after the first such run.
+#: Of a function that computes, one such run in so many batches is let pass.
+RARE = 100
+#: Seconds for which none is tried, after the first such run and at most.
 FIRST_BAN = 10.0
+LONGEST_BAN = 640.0
 
 #: The batcher whose function runs.
 running_batcher: ContextVar[Leading] = ContextVar("erlen_running_batcher")
@@ -69,7 +72,8 @@ class Leading(Telling):
         #: Batches of an async function that are being computed, and the tasks that do so.
         self._awaited: dict[asyncio.Task[None], list[Item]] = {}
         self._banned_until = -inf
-        self._ban = FIRST_BAN
+        self._ban = 0.0
+        self._stalled_at = -RARE
 
     def _join(self, item: Item) -> str:
         """Let an item wait; what its waiter has to do then. Raises what keeps it out."""
@@ -246,16 +250,26 @@ class Leading(Telling):
 
     def _mind(self, seconds: float) -> None:
         """An event loop was kept from its work for so long."""
-        if seconds > BLOCKING_SECONDS:
-            estimate = self._estimate
-            # A busy thread that was interrupted would have been anywhere else, too.
-            if not estimate.is_busy or estimate.last > BLOCKING_SECONDS:
-                self._keep_off_loops()
+        if seconds <= BLOCKING_SECONDS:
+            return
+        estimate = self._estimate
+        if estimate.is_busy:
+            # A thread that was interrupted while it computed would have been anywhere else, too.
+            if estimate.last <= BLOCKING_SECONDS:
+                return
+            # So would one that has collected garbage.
+            before, self._stalled_at = self._stalled_at, estimate.batches
+            if estimate.batches - before >= RARE:
+                return
+        self._keep_off_loops()
 
     def _keep_off_loops(self) -> None:
-        """Compute on no event loop for a while, each time for longer."""
-        self._banned_until = self._clock() + self._ban
-        self._ban *= 2
+        """Compute on no event loop for a while, and for longer where the last time is not long
+        ago."""
+        now = self._clock()
+        is_soon = now < self._banned_until + self._ban
+        self._ban = min(self._ban * 2, LONGEST_BAN) if is_soon else FIRST_BAN
+        self._banned_until = now + self._ban
 
     def _compute_on_loop(self, batch: list[Item]) -> None:
         """Run the function once; where that fails, others try again, beside the loop."""

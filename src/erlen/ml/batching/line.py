@@ -98,7 +98,9 @@ class Line:
         if self.leader is not None or self.running or self.waiting or self.closed:
             return False
         busy = self._is_busy(now, 1)
-        if (busy and self.last_in_flight > 1) or ((busy or on_loop) and self.courtesy.is_due()):
+        if busy and self.last_in_flight > 1:
+            return False
+        if self._is_courteous(busy, on_loop):
             return False
         self.running = self.computing = 1
         self.last_start = now
@@ -160,9 +162,15 @@ class Line:
         Other threads only where they may have come meanwhile; a turn of the loop costs little.
         """
         self._seen = count = len(self.waiting)
-        if 1 < count >= self._wanted() or not (on_loop or self._is_busy(now, count)):
+        if 1 < count >= self._wanted():
             return False
-        return self.courtesy.is_due()
+        return self._is_courteous(self._is_busy(now, count), on_loop)
+
+    def _is_courteous(self, busy: bool, on_loop: bool) -> bool:
+        """Whether others go first: on a busy loop always, where batches bring anything."""
+        if on_loop:
+            return (busy and self.estimate.best_size() > 1) or self.courtesy.is_due()
+        return busy and self.courtesy.is_due()
 
     def gave_way(self, now: float) -> bool:
         """The leader has let others go first; whether it does so again.
