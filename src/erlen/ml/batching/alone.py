@@ -8,11 +8,13 @@ from contextvars import Context
 
 from .computing import checked, steps
 from .items import RUNNING, Item
-from .leading import Leading, running_batcher
+from .leading import BLOCKING_SECONDS, Leading, running_batcher
 
 #: Batches of one, run where nothing else is there, of which one is measured, once so many were.
 MEASURED_EACH = 4
 MEASURED_ALWAYS = 64
+#: In place of a result, where an item is not alone.
+TAKEN: t.Final = object()
 
 
 class Alone(Leading):
@@ -20,60 +22,75 @@ class Alone(Leading):
 
     _prepares: bool
 
+    def _reset(self) -> None:
+        super()._reset()
+        self._unmeasured = 0
+        #: What a function runs in, by itself: :meth:`_call` makes the same.
+        self._context = Context()
+        self._context.run(running_batcher.set, self._token)
+
     def _compute_alone(self, value: t.Any, since: float, on_loop: bool = False) -> t.Any:
-        """Run the function for the one item that there is, which the line has let begin.
+        """Run the function for the one item that there is; `TAKEN` if there are others.
 
         Raises NeedsThread, and leaves the batch open, where it could be the loop that is in the
         function's way.
         """
-        estimate, busy = self._estimate, 0.0
-        # PERF: what is known well is measured now and then.
-        measures = estimate.batches < MEASURED_ALWAYS or self._tally.batches % MEASURED_EACH == 0
-        args = self.collate.join([value]) if self._prepares else ([value],)
-        begun = self._clock()
+        with self._lock:
+            if not self._line.claim(since, on_loop):
+                return TAKEN
+            self._tally.requests += 1
+        begun = since
         try:
+            args = self.collate.join([value]) if self._prepares else ([value],)
+            # PERF: what is known well is measured now and then.
+            measures = self._measures_alone()
             if measures:
-                results, busy = Context().run(self._call, *args)
+                begun = self._clock()
+                results, busy = self._context.copy().run(self._call, *args)
             else:
-                results = Context().run(self._call_unmeasured, *args)
+                results = self._context.copy().run(self.function, *args)
             if results.__class__ is not list or len(results) != 1:
                 results = checked(results, 1, self)
             (result,) = results
         except BaseException as error:
             if on_loop and isinstance(error, RuntimeError):
                 raise NeedsThread from error
-            self._end_alone(error, begun, since)
+            self._fail_alone(error, begun, since, on_loop)
             raise
-        self._end_alone(None, begun, since, busy, measures)
-        return result
-
-    def _end_alone(
-        self,
-        error: BaseException | None,
-        begun: float,
-        since: float,
-        busy: float = 0.0,
-        measures: bool = True,
-    ) -> None:
         now = self._clock()
-        seconds, latency = now - begun, now - since
-        if error is not None:
-            leader = self._count(1, None, error, True, seconds, busy, now, 1)
-        else:
-            leader = None
-            with self._lock:  # PERF: `_count` without the calls
-                self._tally.note_one(seconds, latency)
-                if measures:
-                    self._estimate.note(1, seconds, busy)
-                self._line.ended(1, now)
-                if self._line.waiting:
-                    leader = self._next()
-            if self._when_idle:
-                self._tell_idle()
+        leader = None
+        with self._lock:
+            self._tally.note_one(now - begun, now - since)
+            if measures:
+                self._estimate.note(1, now - begun, busy)
+            if self._line.ended_alone(now):
+                leader = self._next()
         if leader is not None:
             self._start(leader)
+        if self._when_idle:
+            self._tell_idle()
         if self.observer is not None:
-            self._tell([latency], error, seconds)
+            self._tell([now - since], None, now - begun)
+        if on_loop and now - since > BLOCKING_SECONDS:
+            self._mind(now - since)
+        return result
+
+    def _measures_alone(self) -> bool:
+        """Whether a batch of one is measured."""
+        if self._estimate.batches < MEASURED_ALWAYS or self._unmeasured >= MEASURED_EACH - 1:
+            self._unmeasured = 0
+            return True
+        self._unmeasured += 1
+        return False
+
+    def _fail_alone(self, error: BaseException, begun: float, since: float, on_loop: bool) -> None:
+        now = self._clock()
+        leader = self._count(1, None, error, True, now - begun, 0.0, now, 1)
+        if leader is not None:
+            self._start(leader)
+        self._tell([now - since], error, now - begun)
+        if on_loop:
+            self._mind(now - since)
 
     def _try_alone_beside(self, item: Item) -> None:
         """Have the batch of one that was begun on a loop computed by a thread."""
@@ -82,11 +99,6 @@ class Alone(Leading):
         computing = steps(self, [item], following)
         args = next(computing)
         self._runners.start(functools.partial(self._try_beside, computing, args, following))
-
-    def _call_unmeasured(self, *args: t.Any) -> t.Any:
-        """:meth:`_call` without its clock."""
-        running_batcher.set(self)
-        return self.function(*args)
 
 
 class NeedsThread(Exception):

@@ -19,10 +19,11 @@ from math import inf, isnan
 from ...engine import bridge
 from ...errors import SetupError
 from ...paths import caller_place, find_source
-from .alone import Alone, NeedsThread
+from .alone import TAKEN, Alone, NeedsThread
 from .collate import Collate, CollateLike, collate_for
 from .errors import BatcherClosed, DeadlineExceeded
 from .items import DONE, GONE, Item, call_on
+from .leading import INLINE_SECONDS
 from .line import LEAD
 from .signal import Signal, resolve
 from .stats import Observer, Stats
@@ -83,6 +84,8 @@ class Batcher(Alone, t.Generic[T, R]):
         self.collate = collate_for(collate, place)
         self.observer = observer
         self.is_async = bridge.is_coroutine_function(function)
+        # What fails for want of a thread has to be repeatable.
+        self._may_run_on_loop = pure and not self.is_async
         self._prepares = type(self.collate) is not Collate
         self._clock = clock
         self._reset()
@@ -115,8 +118,10 @@ class Batcher(Alone, t.Generic[T, R]):
         if self._prepares or deadline is not None:
             key, value, seconds = self._prepared(item, deadline)
         since = self._clock()
-        if seconds > 0 and self._may_begin(since):
-            return t.cast(R, self._compute_alone(value, since))
+        if seconds > 0:
+            result = self._compute_alone(value, since)
+            if result is not TAKEN:
+                return t.cast(R, result)
         given = Item(value, key, since, seconds)
         given.wake = signal = Signal()
         if self._join(given) is LEAD or self._wait(given, signal):
@@ -125,28 +130,34 @@ class Batcher(Alone, t.Generic[T, R]):
 
     async def ask(self, item: T, deadline: float | None = None) -> R:
         """:meth:`submit` for coroutines. Cancelling it gives the item up."""
-        from asyncio import get_running_loop
-
         key: t.Any = None
         value: t.Any = item
         seconds = self.deadline
         if self._prepares or deadline is not None:
             key, value, seconds = self._prepared(item, deadline)
         since = self._clock()
-        is_inline = seconds > 0 and not self.is_async and self._is_quick()
-        begins = is_inline and self._may_begin(since, on_loop=True)
-        if begins:
+        has_begun = False
+        if (
+            seconds > 0
+            and self._estimate.fastest_of_one <= INLINE_SECONDS
+            and self._may_run_on_loop
+            and since >= self._banned_until
+        ):
             try:
-                return t.cast(R, self._compute_alone(value, since, on_loop=True))
+                result = self._compute_alone(value, since, on_loop=True)
             except NeedsThread:
-                pass
-            finally:
+                has_begun = True
                 self._mind(self._clock() - since)
+            else:
+                if result is not TAKEN:
+                    return t.cast(R, result)
+        from asyncio import get_running_loop
+
         given = Item(value, key, since, seconds)
         given.loop = loop = get_running_loop()
         given.future = future = loop.create_future()
         timer = None
-        if begins:
+        if has_begun:
             self._try_alone_beside(given)
         elif self._join(given) is LEAD:
             self._lead_here(given)
@@ -166,14 +177,6 @@ class Batcher(Alone, t.Generic[T, R]):
         if self._prepares:
             key, value = self.collate.prepare(value)
         return key, value, self.deadline if deadline is None else _checked_deadline(deadline)
-
-    def _may_begin(self, now: float, on_loop: bool = False) -> bool:
-        """Whether an item is alone; it is counted then."""
-        with self._lock:
-            if not self._line.claim(now, on_loop):
-                return False
-            self._tally.requests += 1
-        return True
 
     def _wait(self, item: Item, signal: Signal) -> bool:
         """Sleep until the item has an outcome or leads; whether it leads."""

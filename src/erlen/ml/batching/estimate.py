@@ -13,6 +13,7 @@ another host) the wall's.
 from __future__ import annotations
 
 from collections import deque
+from math import inf
 
 #: Of so many last batches of a class the median counts: one that was held up says nothing.
 KEPT = 11
@@ -81,6 +82,9 @@ class Estimate:
         self.is_busy = False
         #: Seconds that the last batch took, apart from interruptions.
         self.last = 0.0
+        #: `seconds(1)` and `fastest(1)`, the latter endless while nothing is known.
+        self.of_one = 0.0
+        self.fastest_of_one = inf
         self._best = 1
 
     def note(self, size: int, seconds: float, busy: float = 0.0) -> None:
@@ -90,6 +94,7 @@ class Estimate:
         if self.classes[index].note(size, seconds, busy):
             self.is_busy = any(known.is_busy for known in self.classes)
             self._best = self._find_best()
+            self.of_one, self.fastest_of_one = self.seconds(1), self.fastest(1)
         self.last = busy if self.is_busy else seconds
         if self.limit < self.max_size and self.batches % FORGET_LIMIT_AFTER == 0:
             self.limit = min(self.limit * 2, self.max_size)

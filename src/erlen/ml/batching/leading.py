@@ -44,8 +44,8 @@ RARE = 100
 FIRST_BAN = 10.0
 LONGEST_BAN = 640.0
 
-#: The batcher whose function runs.
-running_batcher: ContextVar[Leading] = ContextVar("erlen_running_batcher")
+#: The token of the batcher whose function runs.
+running_batcher: ContextVar[object] = ContextVar("erlen_running_batcher")
 
 
 class Leading(Telling):
@@ -58,12 +58,14 @@ class Leading(Telling):
     workers: int
     pure: bool
     is_async: bool
+    _may_run_on_loop: bool
     collate: Collate
     _clock: Callable[[], float]
 
     def _reset(self) -> None:
         """Begin, or begin anew: what a forked process has inherited belongs to its parent."""
         self._lock = threading.Lock()
+        self._token = object()
         self._estimate = Estimate(self.max_size)
         self._line = Line(self._estimate, self.max_queue, self.workers)
         self._tally = Tally()
@@ -77,7 +79,7 @@ class Leading(Telling):
 
     def _join(self, item: Item) -> str:
         """Let an item wait; what its waiter has to do then. Raises what keeps it out."""
-        if running_batcher.get(None) is self:
+        if running_batcher.get(None) is self._token:
             raise RuntimeError(
                 f"{self.name!r} calls itself: the item would wait for the batch that gives it."
             )
@@ -107,8 +109,7 @@ class Leading(Telling):
     def _is_quick(self) -> bool:
         """Whether a batch is better computed on the loop than taken to a thread and back."""
         estimate, line = self._estimate, self._line
-        # What fails for want of a thread has to be repeatable.
-        if not (self.pure and estimate.is_known) or self._clock() < self._banned_until:
+        if not (self._may_run_on_loop and estimate.is_known) or self._clock() < self._banned_until:
             return False
         size = min(max(len(line.waiting), line.last_in_flight), estimate.best_size())
         return estimate.fastest(size) <= INLINE_SECONDS
@@ -332,7 +333,7 @@ class Leading(Telling):
             return
         following: list[Item] = []
         computing = steps(self, batch, following)
-        running_batcher.set(self)  # of this task's own context
+        running_batcher.set(self._token)  # of this task's own context
         with self._lock:
             self._awaited[task] = batch
         try:
@@ -383,7 +384,7 @@ class Leading(Telling):
 
         To be called in a context of nobody's: the leader's holds its own request.
         """
-        running_batcher.set(self)
+        running_batcher.set(self._token)
         begun = time.thread_time()
         return self.function(*args), time.thread_time() - begun
 

@@ -97,14 +97,25 @@ class Line:
         """
         if self.leader is not None or self.running or self.waiting or self.closed:
             return False
-        busy = self._is_busy(now, 1)
-        if busy and self.last_in_flight > 1:
-            return False
-        if self._is_courteous(busy, on_loop):
+        if now < self.last_end + self.estimate.of_one / 2:  # as `_is_busy`
+            if self.last_in_flight > 1 or self._is_courteous(True, on_loop):
+                return False
+        elif on_loop and self.courtesy.is_due():
             return False
         self.running = self.computing = 1
         self.last_start = now
         return True
+
+    def ended_alone(self, now: float) -> bool:
+        """The batch of one that was claimed has ended; whether others wait."""
+        if self.waiting:
+            self.ended(1, now)
+            return True
+        self.running = self.computing = 0
+        self.last_end = now
+        self.last_in_flight = 1
+        self._was_busy = False
+        return False
 
     def join(self, item: Item, now: float) -> str:
         """Let an item wait. Raises QueueFull and BatcherClosed."""

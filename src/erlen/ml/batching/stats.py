@@ -12,6 +12,9 @@ BOUNDS = (
     *(0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0),
 )
 
+#: Batches of one that are kept until they are counted.
+COUNTED_AT_ONCE = 64
+
 #: Why an item was not answered: refused when it came, out of time, nobody waited any more, closed.
 CAUSES: tuple[str, ...] = ("full", "hopeless", "deadline", "left", "closed")
 
@@ -92,6 +95,8 @@ class Tally:
         self.run_seconds = 0.0
         self.latency_counts = [0] * (len(BOUNDS) + 1)
         self.latency_seconds = 0.0
+        #: Seconds and latency of batches of one that are not counted yet.
+        self._alone: list[tuple[float, float]] = []
 
     def note_batch(self, size: int, seconds: float) -> None:
         self.batches += 1
@@ -100,12 +105,18 @@ class Tally:
 
     def note_one(self, seconds: float, latency: float) -> None:
         """A batch of one item, which has a result."""
-        self.batches += 1
-        self.sizes[1] = self.sizes.get(1, 0) + 1
-        self.run_seconds += seconds
-        self.latency_counts[bisect_left(BOUNDS, latency)] += 1
-        self.answered += 1
-        self.latency_seconds += latency
+        alone = self._alone
+        alone.append((seconds, latency))  # PERF: many are counted in half of the time of each
+        if len(alone) >= COUNTED_AT_ONCE:
+            self._count_alone()
+
+    def _count_alone(self) -> None:
+        alone, self._alone = self._alone, []
+        if alone:
+            self.batches += len(alone)
+            self.sizes[1] = self.sizes.get(1, 0) + len(alone)
+            self.run_seconds += sum(seconds for seconds, _ in alone)
+            self.note_answers([latency for _, latency in alone])
 
     def note_answers(self, latencies: list[float]) -> None:
         counts = self.latency_counts
@@ -115,6 +126,7 @@ class Tally:
         self.latency_seconds += sum(latencies)
 
     def snapshot(self, name: str, queued: int, computing: int, best_size: int) -> Stats:
+        self._count_alone()
         return Stats(
             name,
             queued=queued,
