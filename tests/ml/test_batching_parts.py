@@ -133,7 +133,7 @@ def test_what_interrupts_long_runs_does_not_make_a_busy_function_dear(
     assert estimate.best_size() == best
 
 
-def test_a_neighbouring_size_is_tried_at_times() -> None:
+def test_other_sizes_are_tried_at_times() -> None:
     estimate = Estimate(32)
     for size in (1, 2, 4, 8, 16, 32):
         estimate.note(size, 0.001 * size)
@@ -141,8 +141,25 @@ def test_a_neighbouring_size_is_tried_at_times() -> None:
     for _ in range(200):
         sizes.append(size := estimate.best_size())
         estimate.note(size, 0.001 * size)
-    assert sorted(set(sizes)) == [1, 2]
-    assert sizes.count(2) == 2
+    assert [size for size in sizes if size > 1] == [2, 4]
+
+
+def test_a_size_beyond_a_dear_neighbour_is_found() -> None:
+    estimate = Estimate(32)
+    seconds = {1: 0.001, 2: 0.0012, 3: 0.02, 4: 0.02}
+    for _ in range(64 * 12):
+        size = estimate.best_size()
+        estimate.note(size, seconds.get(size, 0.001 * size**0.5))
+    assert estimate.best_size() == 32
+
+
+def test_a_function_that_computes_is_known_as_one_while_others_interrupt_it() -> None:
+    estimate = Estimate(32)
+    estimate.note(1, 0.001, 0.001)
+    for size in (1, 2, 4, 8, 16, 32) * 50:
+        alone = 0.001 + 0.0001 * size
+        estimate.note(size, alone + 0.003 * size, alone)
+    assert estimate.best_size() == 32
 
 
 def test_batches_that_did_not_fit_into_memory_are_halved_for_a_while() -> None:

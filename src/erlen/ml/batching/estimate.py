@@ -24,10 +24,13 @@ TOLERANCE = 1.03
 #: Seconds that a batch costs around the function: locks, and waking those who wait.
 OVERHEAD = 30e-6
 #: A run in which the thread computed for this share of the time shows that the function does not
-#: wait for anything.
+#: wait for anything, also in the next runs: where threads share a core, most are interrupted.
 BUSY = 0.7
-#: After so many batches of the same limit, a neighbouring one is tried.
+BUSY_FOR = 1024
+#: After so many batches of the same limit, another one is tried: of these times the size, in turns.
+#: One beyond the neighbour, too, for a single batch of another size is dearer than many of it are.
 EXPLORE_EVERY = 64
+EXPLORED = (2.0, 0.5, 4.0)
 #: After so many batches, it is tried whether twice the size fits into memory again.
 FORGET_LIMIT_AFTER = 1024
 
@@ -35,7 +38,7 @@ FORGET_LIMIT_AFTER = 1024
 class SizeClass:
     """Measurements of alike sizes."""
 
-    __slots__ = ("_count", "_last", "busy", "fastest", "is_busy", "seconds", "size")
+    __slots__ = ("_count", "_last", "busy", "fastest", "seconds", "size")
 
     def __init__(self) -> None:
         #: Mean size of these batches, 0 without any.
@@ -44,8 +47,6 @@ class SizeClass:
         self.seconds = 0.0
         self.fastest = 0.0
         self.busy = 0.0
-        #: Whether the thread computed for the whole of a run.
-        self.is_busy = False
         self._last: deque[tuple[float, float]] = deque(maxlen=KEPT)
         self._count = 0
 
@@ -62,7 +63,6 @@ class SizeClass:
         self.seconds = in_order[middle][0]
         self.fastest = in_order[0][0]
         self.busy = sorted(run[1] for run in last)[middle]
-        self.is_busy = any(0 < seconds * BUSY <= busy for seconds, busy in last)
         return True
 
 
@@ -86,13 +86,16 @@ class Estimate:
         self.of_one = 0.0
         self.fastest_of_one = inf
         self._best = 1
+        self._seen_busy = -BUSY_FOR
 
     def note(self, size: int, seconds: float, busy: float = 0.0) -> None:
         """A batch of `size` took so many `seconds`, of which its thread was `busy` for so many."""
         index = min((size - 1).bit_length(), len(self.classes) - 1)
         self.batches += 1
+        if 0 < seconds * BUSY <= busy:
+            self._seen_busy = self.batches
+        self.is_busy = self.batches - self._seen_busy < BUSY_FOR
         if self.classes[index].note(size, seconds, busy):
-            self.is_busy = any(known.is_busy for known in self.classes)
             self._best = self._find_best()
             self.of_one, self.fastest_of_one = self.seconds(1), self.fastest(1)
         self.last = busy if self.is_busy else seconds
@@ -134,8 +137,8 @@ class Estimate:
         """
         best = min(self._best, self.limit)
         if self.batches % EXPLORE_EVERY == 0 and self.batches:
-            tried = best * 2 if self.batches // EXPLORE_EVERY % 2 else best // 2
-            return max(1, min(tried, self.limit))
+            turn = self.batches // EXPLORE_EVERY - 1
+            return max(1, min(int(best * EXPLORED[turn % len(EXPLORED)]), self.limit))
         return best
 
     def _find_best(self) -> int:
