@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import subprocess
 from collections.abc import Callable
 
@@ -32,17 +33,18 @@ asyncio.run(serve())
 first = gc.get_freeze_count()
 later = [[] for _ in range(1000)]
 spare_loaded()
-print(first > before, gc.get_freeze_count() >= first + 1000, said)
+print(first > before, gc.get_freeze_count() >= first + 1000, gc.get_threshold()[0], said)
 """
+DEFAULT = gc.get_threshold()[0]
 SAID = ["lifespan.startup.complete", "lifespan.shutdown.complete"]
 
 
 @pytest.mark.parametrize(
     ("config", "expected"),
     [
-        ("", f"True True {SAID}"),
-        ("GC_FREEZE=False", f"False False {SAID}"),
-        ("TESTING=True", f"False False {SAID}"),
+        ("", f"True True 10000 {SAID}"),
+        ("GC_TUNING=False", f"False False {DEFAULT} {SAID}"),
+        ("TESTING=True", f"False False {DEFAULT} {SAID}"),
     ],
 )
 def test_what_is_there_when_serving_begins_is_spared(
