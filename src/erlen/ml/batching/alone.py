@@ -9,6 +9,7 @@ from contextvars import Context
 from .computing import checked, steps
 from .items import RUNNING, Item
 from .leading import BLOCKING_SECONDS, Leading, running_batcher
+from .stats import COUNTED_AT_ONCE
 
 #: Batches of one, run where nothing else is there, of which one is measured, once so many were.
 MEASURED_EACH = 4
@@ -24,6 +25,7 @@ class Alone(Leading):
 
     def _reset(self) -> None:
         super()._reset()
+        #: How many of the next are not measured.
         self._unmeasured = 0
         #: What a function runs in, by itself: :meth:`_call` makes the same.
         self._context = Context()
@@ -43,11 +45,14 @@ class Alone(Leading):
         try:
             args = self.collate.join([value]) if self._prepares else ([value],)
             # PERF: what is known well is measured now and then.
-            measures = self._measures_alone()
+            measures = not self._unmeasured
             if measures:
+                if self._estimate.batches > MEASURED_ALWAYS:
+                    self._unmeasured = MEASURED_EACH - 1
                 begun = self._clock()
                 results, busy = self._context.copy().run(self._call, *args)
             else:
+                self._unmeasured -= 1
                 results = self._context.copy().run(self.function, *args)
             if results.__class__ is not list or len(results) != 1:
                 results = checked(results, 1, self)
@@ -60,9 +65,11 @@ class Alone(Leading):
         now = self._clock()
         leader = None
         with self._lock:
-            self._tally.note_one(now - begun, now - since)
+            self._tally.alone.append(now - since)
             if measures:
                 self._estimate.note(1, now - begun, busy)
+                if len(self._tally.alone) >= COUNTED_AT_ONCE:
+                    self._tally.count_alone()
             if self._line.ended_alone(now):
                 leader = self._next()
         if leader is not None:
@@ -74,14 +81,6 @@ class Alone(Leading):
         if on_loop and now - since > BLOCKING_SECONDS:
             self._mind(now - since)
         return result
-
-    def _measures_alone(self) -> bool:
-        """Whether a batch of one is measured."""
-        if self._estimate.batches < MEASURED_ALWAYS or self._unmeasured >= MEASURED_EACH - 1:
-            self._unmeasured = 0
-            return True
-        self._unmeasured += 1
-        return False
 
     def _fail_alone(self, error: BaseException, begun: float, since: float, on_loop: bool) -> None:
         now = self._clock()

@@ -105,9 +105,10 @@ class Batcher(Alone, t.Generic[T, R]):
         :raises BatcherClosed: after :meth:`close`
         :raises Exception: what the function raises for this item
         """
-        if self.is_async or bridge.is_in_greenlet():
+        on_loop = bridge.is_in_coroutine()
+        if self.is_async or (on_loop and bridge.is_in_greenlet()):
             return bridge.await_(self.ask(item, deadline))
-        if bridge.is_in_coroutine():
+        if on_loop:
             raise RuntimeError(
                 f"{self.name!r} is called in a coroutine, whose event loop would stand still until"
                 " there is a result. Write 'await' and call its method 'ask' instead."

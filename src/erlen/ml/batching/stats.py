@@ -95,28 +95,23 @@ class Tally:
         self.run_seconds = 0.0
         self.latency_counts = [0] * (len(BOUNDS) + 1)
         self.latency_seconds = 0.0
-        #: Seconds and latency of batches of one that are not counted yet.
-        self._alone: list[tuple[float, float]] = []
+        #: Seconds of batches of one, each with a result, that are not counted yet. PERF: many are
+        #: counted in half of the time of each.
+        self.alone: list[float] = []
 
     def note_batch(self, size: int, seconds: float) -> None:
         self.batches += 1
         self.sizes[size] = self.sizes.get(size, 0) + 1
         self.run_seconds += seconds
 
-    def note_one(self, seconds: float, latency: float) -> None:
-        """A batch of one item, which has a result."""
-        alone = self._alone
-        alone.append((seconds, latency))  # PERF: many are counted in half of the time of each
-        if len(alone) >= COUNTED_AT_ONCE:
-            self._count_alone()
-
-    def _count_alone(self) -> None:
-        alone, self._alone = self._alone, []
+    def count_alone(self) -> None:
+        """Count the batches of one that were kept."""
+        alone, self.alone = self.alone, []
         if alone:
             self.batches += len(alone)
             self.sizes[1] = self.sizes.get(1, 0) + len(alone)
-            self.run_seconds += sum(seconds for seconds, _ in alone)
-            self.note_answers([latency for _, latency in alone])
+            self.run_seconds += sum(alone)
+            self.note_answers(alone)
 
     def note_answers(self, latencies: list[float]) -> None:
         counts = self.latency_counts
@@ -126,7 +121,7 @@ class Tally:
         self.latency_seconds += sum(latencies)
 
     def snapshot(self, name: str, queued: int, computing: int, best_size: int) -> Stats:
-        self._count_alone()
+        self.count_alone()
         return Stats(
             name,
             queued=queued,
