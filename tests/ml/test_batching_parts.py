@@ -91,7 +91,7 @@ def test_larger_batches_are_tried_step_by_step_while_they_pay() -> None:
 
 @pytest.mark.parametrize(
     ("fixed", "each", "best"),
-    [(0.0035, 0.0, 32), (0.0, 0.01, 1), (0.001, 0.01, 4)],
+    [(0.0035, 0.0, 32), (0.0, 0.01, 1), (0.001, 0.01, 2)],
     ids=["overhead only", "arithmetic only", "a tenth of overhead"],
 )
 def test_the_least_size_that_costs_little_more_than_the_best_is_chosen(

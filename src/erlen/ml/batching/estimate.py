@@ -20,7 +20,7 @@ KEPT = 11
 #: PERF: after so many batches of a class its median is looked for anew.
 EVERY = 4
 #: A size is good enough if an item costs at most so much more than at the best size.
-TOLERANCE = 1.03
+TOLERANCE = 1.05
 #: Seconds that a batch costs around the function: locks, and waking those who wait.
 OVERHEAD = 30e-6
 #: A run in which the thread computed for this share of the time shows that the function does not
@@ -28,9 +28,11 @@ OVERHEAD = 30e-6
 BUSY = 0.7
 BUSY_FOR = 1024
 #: After so many batches of the same limit, another one is tried: of these times the size, in turns.
-#: One beyond the neighbour, too, for a single batch of another size is dearer than many of it are.
+#: One beyond the neighbour, too, for a single batch of another size is dearer than many of it are;
+#: not where a batch takes longer than so many seconds, for those who wait.
 EXPLORE_EVERY = 64
 EXPLORED = (2.0, 0.5, 4.0)
+FAR_SECONDS = 0.005
 #: After so many batches, it is tried whether twice the size fits into memory again.
 FORGET_LIMIT_AFTER = 1024
 
@@ -137,8 +139,10 @@ class Estimate:
         """
         best = min(self._best, self.limit)
         if self.batches % EXPLORE_EVERY == 0 and self.batches:
-            turn = self.batches // EXPLORE_EVERY - 1
-            return max(1, min(int(best * EXPLORED[turn % len(EXPLORED)]), self.limit))
+            times = EXPLORED[(self.batches // EXPLORE_EVERY - 1) % len(EXPLORED)]
+            if times > 2 and self.seconds(best) > FAR_SECONDS:
+                times = 2.0
+            return max(1, min(int(best * times), self.limit))
         return best
 
     def _find_best(self) -> int:
