@@ -351,6 +351,19 @@ def test_nobody_begins_alone_where_there_are_others() -> None:
     assert line.claim(2.0)
 
 
+def test_who_ends_alone_leaves_what_others_compute() -> None:
+    line = make_line(run_time=1.0)
+    line.workers = 2
+    assert line.claim(0.0)
+    assert line.join(item_at(0.5), 0.5) == LEAD
+    assert line.leader is not None
+    line.take(line.leader, 0.5)
+    assert not line.ended_alone(1.0)
+    assert (line.running, line.computing, line.is_idle) == (1, 1, False)
+    line.ended(1, 1.5)
+    assert line.is_idle
+
+
 def test_nobody_begins_alone_in_a_window() -> None:
     line = make_line(run_time=1.0)
     line.last_end, line.last_in_flight = 0.0, 2

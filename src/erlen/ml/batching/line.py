@@ -108,9 +108,9 @@ class Line:
 
     def ended_alone(self, now: float) -> bool:
         """The batch of one that was claimed has ended; whether others wait."""
-        if self.waiting:
+        if self.waiting or self.running > 1:
             self.ended(1, now)
-            return True
+            return bool(self.waiting)
         self.running = self.computing = 0
         self.last_end = now
         self.last_in_flight = 1
