@@ -638,5 +638,7 @@ def test_nothing_is_left_of_many_streams() -> None:
     before = threading.active_count()
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        assert in_thread(many) == (1, before + 1)
+        idle, threads = in_thread(many)
+        assert idle == 1
+        assert threads <= before + 1  # those of earlier tests may end meanwhile
         gc.collect()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -11,7 +12,8 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
-_MOST = 200
+#: Seconds that the second worker has to come up.
+PATIENCE = 30.0
 
 
 @contextmanager
@@ -47,7 +49,8 @@ def connect_to_both(
             while len(made[other]) < each:
                 add()
     else:  # each has one of its own, once it is up; the system chooses by chance
-        for _ in range(_MOST):
+        until = time.monotonic() + PATIENCE
+        while time.monotonic() < until:
             add()
             if len(made) == 2 and min(map(len, made.values())) >= each:
                 break
