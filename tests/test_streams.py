@@ -23,6 +23,13 @@ var: contextvars.ContextVar[str] = contextvars.ContextVar("var", default="unset"
 Call = Callable[[Callable[[], Any]], Any]
 
 
+@pytest.fixture(autouse=True)
+def no_stream_is_left_to_the_collector() -> Iterator[None]:
+    """End what a test has left suspended here, rather than while something else is compiled."""
+    yield
+    gc.collect()
+
+
 def on_kept_loop(func: Callable[[], Any]) -> Any:
     return func()
 
