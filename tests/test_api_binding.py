@@ -18,7 +18,7 @@ import pytest
 pytest.importorskip("pydantic", reason="pydantic is not installed")
 
 import typing_extensions as te
-from pydantic import BaseModel, Field
+from pydantic import AfterValidator, BaseModel, Field
 
 import erlen
 from erlen import Blueprint, Erlen
@@ -312,6 +312,32 @@ def test_no_body_is_a_missing_one(app: Erlen, ask: Ask) -> None:
     assert faults(ask("/", "POST")) == [("json", "missing")]
     assert faults(ask("/", "POST", content_type="application/json")) == [("json", "missing")]
     assert ask("/optional", "POST").data == b"None"
+
+
+def test_a_body_may_be_read_before_and_after_it_is_bound(app: Erlen, ask: Ask) -> None:
+    def plus_length(value: int) -> int:
+        return value + len(erlen.request.get_data())
+
+    @app.post("/before/<int:count>")
+    def before(count: Annotated[int, AfterValidator(plus_length)], point: Point) -> list[int]:
+        return [count, point.x]
+
+    @app.post("/after")
+    def after(point: Point) -> list[t.Any]:
+        request = erlen.request
+        return [
+            point.x,
+            request.get_json(),
+            request.get_data(as_text=True),
+            request.stream.read().decode(),
+        ]
+
+    body = '{"x": 1}'
+    for _ in range(2):  # what is known of the first request shortens the second's way
+        response = ask("/before/5", "POST", data=body, content_type="application/json")
+        assert response.get_json() == [5 + len(body), 1]
+        response = ask("/after", "POST", data=body, content_type="application/json")
+        assert response.get_json() == [1, {"x": 1}, body, ""]
 
 
 def test_several_keys_of_a_body(app: Erlen, ask: Ask) -> None:

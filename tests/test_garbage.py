@@ -5,8 +5,10 @@ from __future__ import annotations
 import gc
 import subprocess
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
+from serving import running
 
 SERVED = """
 import asyncio, gc
@@ -52,3 +54,37 @@ def test_what_is_there_when_serving_begins_is_spared(
 ) -> None:
     done = run_python("-c", SERVED.format(config=config))
     assert (done.stdout.strip(), done.stderr) == (expected, "")
+
+
+@pytest.fixture
+def counting(tmp_path: Path) -> Path:
+    """The folder of an application, `counting:app`, that says how much is spared."""
+    (tmp_path / "counting.py").write_text("""\
+import gc
+from erlen import Erlen
+
+app = Erlen("counting")
+app.get("/")(lambda: str(gc.get_freeze_count()))
+""")
+    return tmp_path
+
+
+def spared(kind: str, folder: Path) -> int:
+    with running(kind, app="counting:app", cwd=folder) as server:
+        return int(server.fetch("GET", "/")[1])
+
+
+@pytest.mark.parametrize("kind", ["granian", "granian-auto", "granian-serving-asgi", "uvicorn"])
+def test_a_worker_spares_what_is_loaded(kind: str, counting: Path) -> None:
+    assert spared(kind, counting) > 10_000
+
+
+def test_a_worker_of_gunicorn_does_so_where_told(counting: Path) -> None:
+    assert spared("gunicorn-sync", counting) < 1_000
+    (counting / "gunicorn.conf.py").write_text("""\
+import gc
+
+def post_worker_init(worker):
+    gc.freeze()
+""")
+    assert spared("gunicorn-sync", counting) > 10_000

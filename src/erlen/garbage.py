@@ -38,6 +38,6 @@ def begin_serving(app: t.Any) -> None:
 
 def spare_loaded() -> None:
     """Spare what was loaded meanwhile, such as a model, where that is done."""
-    if _serving == os.getpid() and hasattr(gc, "freeze"):
+    if _serving == os.getpid():
         gc.collect()
         gc.freeze()

@@ -44,12 +44,23 @@ def resolve(annotation: t.Any, function: t.Any, names: Mapping[str, t.Any]) -> t
     return t.get_type_hints(holder, space, {}, include_extras=True)["it"]
 
 
-def is_valid(adapter: TypeAdapter[t.Any], value: t.Any) -> bool:
+def takes(adapter: TypeAdapter[t.Any], value: t.Any) -> bool | None:
+    """Whether a value is valid; None where functions decide, which may need a request."""
+    if _has_functions(adapter.core_schema):
+        return None
     try:
         adapter.validate_python(value)
     except ValueError:
         return False
     return True
+
+
+def _has_functions(schema: t.Any) -> bool:
+    if isinstance(schema, dict):
+        kind = schema.get("type")
+        is_function = isinstance(kind, str) and kind.startswith("function-")
+        return is_function or any(map(_has_functions, schema.values()))
+    return isinstance(schema, list) and any(map(_has_functions, schema))
 
 
 def samples_of(converter: t.Any) -> tuple[t.Any, ...]:

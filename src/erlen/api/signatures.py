@@ -17,12 +17,12 @@ from ..errors import SetupError
 from ..paths import find_source
 from .annotations import (
     for_validation,
-    is_valid,
     marks_in,
     names_around,
     resolve,
     samples_of,
     signature_of,
+    takes,
     takes_self,
     without_marks,
 )
@@ -392,7 +392,7 @@ class Reader:
             for rule in rules:
                 converter = rule._converters.get(field.alias) or rule._converters.get(field.name)
                 samples = samples_of(converter)
-                if samples and not any(is_valid(field.adapter, each) for each in samples):
+                if samples and all(takes(field.adapter, each) is False for each in samples):
                     self.fail(
                         f"{field.name!r} is of a type that takes nothing of what"
                         f" {type(converter).__name__} gives in {rule.rule!r}: {field.type!r}."

@@ -59,6 +59,14 @@ BODY_READERS = (
 _UNTOUCHED_HEADERS = (type(None), EnvironHeaders)
 
 
+def _small_length(environ: WSGIEnvironment) -> int | None:
+    """The declared length of a body, where it is small and plain."""
+    declared = environ.get("CONTENT_LENGTH", "")
+    if len(declared) > 5 or not (declared.isdigit() and declared.isascii()):
+        return None
+    return None if "HTTP_TRANSFER_ENCODING" in environ else int(declared)
+
+
 class RequestBody(_Request):
     """What a request does with its body; where it comes from, `Request` says."""
 
@@ -183,21 +191,12 @@ class RequestBody(_Request):
         PERF: without looking for what could only have been set since.
         """
         environ = self.environ
-        try:
-            if environ["CONTENT_TYPE"] != "application/json":
-                return None
-            declared = environ["CONTENT_LENGTH"]
-        except KeyError:
+        if environ.get("CONTENT_TYPE") != "application/json" or not self._reads_plainly:
             return None
-        if (
-            len(declared) > 5
-            or not (declared.isdigit() and declared.isascii())
-            or "HTTP_TRANSFER_ENCODING" in environ
-            or not self._reads_plainly
-            or self.shallow
-        ):
+        length = _small_length(environ)
+        if length is None or self.shallow:
             return None
-        body = self._cached_data = self._read_declared(environ, int(declared))
+        body = self._cached_data = self._read_declared(environ, length)
         return body
 
     def _read_body(self, most: int | None = None) -> bytes | None:
@@ -209,20 +208,10 @@ class RequestBody(_Request):
         environ = mine.get("environ")
         if environ is None:
             return self._receive_body(most)
-        try:  # PERF: with few calls, where most requests with a body come through
-            declared = environ["CONTENT_LENGTH"]
-        except KeyError:
+        if "headers" in mine and mine["headers"].__class__ is not EnvironHeaders:
             return None
-        if (
-            len(declared) > 5
-            or not (declared.isdigit() and declared.isascii())
-            or "HTTP_TRANSFER_ENCODING" in environ
-            or ("headers" in mine and mine["headers"].__class__ is not EnvironHeaders)
-            or self.shallow
-        ):
-            return None
-        length = int(declared)
-        if most is not None and length > most:
+        length = _small_length(environ)
+        if length is None or self.shallow or (most is not None and length > most):
             return None
         return self._read_declared(environ, length)
 

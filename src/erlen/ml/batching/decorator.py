@@ -14,7 +14,7 @@ from .collate import CollateLike
 from .stats import Observer, Stats
 
 if t.TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Coroutine, Iterable
+    from collections.abc import Awaitable, Callable, Iterable
 
     import typing_extensions as te
 
@@ -52,9 +52,9 @@ class Batched(t.Generic[T, R]):
     def __call__(self, item: T, deadline: float | None = None) -> R:
         return self.batcher.submit(item, deadline)
 
-    def ask(self, item: T, deadline: float | None = None) -> Coroutine[t.Any, t.Any, R]:
+    async def ask(self, item: T, deadline: float | None = None) -> R:
         """The call for coroutines, also of a plain function."""
-        return self.batcher.ask(item, deadline)
+        return await self.batcher.ask(item, deadline)
 
     def submit(self, item: T, deadline: float | None = None) -> R:
         """The call for plain code, also of an `async` function."""

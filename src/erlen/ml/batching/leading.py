@@ -262,15 +262,14 @@ class Leading(Telling):
             before, self._stalled_at = self._stalled_at, estimate.batches
             if estimate.batches - before >= RARE:
                 return
+        if self._clock() > self._banned_until + self._ban:
+            self._ban = 0.0  # the last time is long ago
         self._keep_off_loops()
 
     def _keep_off_loops(self) -> None:
-        """Compute on no event loop for a while, and for longer where the last time is not long
-        ago."""
-        now = self._clock()
-        is_soon = now < self._banned_until + self._ban
-        self._ban = min(self._ban * 2, LONGEST_BAN) if is_soon else FIRST_BAN
-        self._banned_until = now + self._ban
+        """Compute on no event loop for a while, each time for longer."""
+        self._ban = min(self._ban * 2, LONGEST_BAN) or FIRST_BAN
+        self._banned_until = self._clock() + self._ban
 
     def _compute_on_loop(self, batch: list[Item]) -> None:
         """Run the function once; where that fails, others try again, beside the loop."""
