@@ -40,6 +40,10 @@ def started(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
         def serve(self, **options: Any) -> None:
             found.update(options)
 
+        def signal_handler_interrupt(self) -> None: ...
+
+        def signal_handler_reload(self) -> None: ...
+
     monkeypatch.setattr(granian, "Granian", Recorder)
     return found
 
@@ -199,6 +203,23 @@ def test_application_object_needs_workers_that_are_forked(
     monkeypatch.setattr(multiprocessing, "get_start_method", lambda: "spawn")
     with pytest.raises(ValueError, match="give its import string"):
         serve(app)
+
+
+@pytest.mark.parametrize(("signalled", "expected"), [(True, None), (False, 1)])
+def test_a_server_that_a_signal_has_ended_has_not_failed(
+    started: dict[str, Any], monkeypatch: pytest.MonkeyPatch, signalled: bool, expected: int | None
+) -> None:
+    def serving(server: Any, **options: Any) -> None:
+        server.interrupt_signal = signalled
+        sys.exit(1)
+
+    monkeypatch.setattr(sys.modules["granian"].Granian, "serve", serving)
+    code = None
+    try:
+        serve("app", interface="wsgi")
+    except SystemExit as ended:
+        code = ended.code
+    assert code == expected
 
 
 # What a worker loads

@@ -8,11 +8,12 @@ import json
 import os
 import signal
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from serving import Meeting, Server, running
+from serving import Meeting, Server, running, wait_until
 
 live = pytest.mark.live
 
@@ -123,8 +124,8 @@ def test_running_request_finishes_however_often_the_server_is_interrupted(meetin
             os.killpg(server.process.pid, number)
         view.sendall(b"!")
         assert connection.recv(100).startswith(b"HTTP/1.1 200 ")
-        server.output()
-        assert server.process.returncode == 0
+        output = server.output()
+        assert server.process.returncode == 0, output
 
 
 @live
@@ -142,6 +143,41 @@ def worker_of(server: Server) -> int | None:
     with contextlib.suppress(ConnectionError, http.client.HTTPException):
         return int(json.loads(server.fetch("GET", "/work")[1])["pid"])
     return None
+
+
+@live
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP])
+def test_many_signals_do_no_harm(number: signal.Signals) -> None:
+    with running("granian") as server:
+        for _ in range(500):
+            server.process.send_signal(number)
+        if number == signal.SIGHUP:
+            assert worker_of(server) is not None
+            server.terminate()
+        output = server.output()
+        assert server.process.returncode == 0, output
+
+
+@live
+@pytest.mark.skipif(sys.platform != "linux", reason="asks /proc whether a process has ended")
+def test_worker_that_hears_the_signal_first_has_not_failed() -> None:
+    with running("granian") as server:
+        worker = worker_of(server)
+        assert worker is not None
+        server.process.send_signal(signal.SIGSTOP)
+        tasks = Path(f"/proc/{server.process.pid}/task")
+        wait_until(lambda: {*map(state_of, tasks.iterdir())} == {"T"}, server.process)
+        os.kill(worker, signal.SIGINT)
+        wait_until(lambda: state_of(Path(f"/proc/{worker}")) == "Z", server.process)
+        server.process.send_signal(signal.SIGINT)
+        server.process.send_signal(signal.SIGCONT)
+        output = server.output()
+        assert server.process.returncode == 0, output
+
+
+def state_of(task: Path) -> str:
+    """A letter of `man 5 proc`: T is stopped, Z has ended and was not waited for."""
+    return (task / "stat").read_text().rpartition(")")[2].split()[0]
 
 
 @live

@@ -26,6 +26,7 @@ from ..mounts import ASGI, WSGI
 from .choice import reasons_for_asgi, said
 from .stopping import (
     ends_on_signal,
+    hear_on_threads,
     hear_once,
     held_back_signals,
     release_signals,
@@ -149,8 +150,14 @@ def serve(
                 **options,
             }
         )
+        hear_on_threads(server)
         loader = functools.partial(_load_in_worker, target, is_wsgi, as_flask, threads, workers)
-        server.serve(target_loader=loader, wrap_loader=False)
+        try:
+            server.serve(target_loader=loader, wrap_loader=False)
+        except SystemExit:
+            # To Granian a worker has failed that ends by a Ctrl-C before the server has heard it.
+            if not server.interrupt_signal:
+                raise
 
 
 def _choose(target: str | Erlen, as_flask: bool) -> str:

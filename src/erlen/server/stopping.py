@@ -1,7 +1,8 @@
-"""Signals that stop Granian's workers: none is lost, and one more does no harm."""
+"""Signals that stop Granian and its workers: none is lost, and one more does no harm."""
 
 from __future__ import annotations
 
+import _thread
 import contextlib
 import os
 import signal
@@ -93,6 +94,24 @@ def ends_on_signal(ending: type[BaseException] = SystemExit) -> Iterator[None]:
     finally:
         for number, handler in handlers.items():
             signal.signal(number, handler)
+
+
+def hear_on_threads(server: t.Any) -> None:
+    """Let signals reach Granian's main process each on a thread.
+
+    What handles them sets an event, whose lock the code that was interrupted may hold: by the
+    handler of the signal before, or since it was about to wait. It would wait for itself.
+    """
+    for name in ("signal_handler_interrupt", "signal_handler_reload"):
+        setattr(server, name, _on_thread(getattr(server, name)))
+
+
+def _on_thread(handle: Callable[[], None]) -> Callable[..., None]:
+    def start(*_: t.Any) -> None:
+        # Without the locks of `threading`, for which the same is true.
+        _thread.start_new_thread(handle, ())
+
+    return start
 
 
 def hear_once() -> None:
