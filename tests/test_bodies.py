@@ -106,7 +106,7 @@ VIEWS = [
     pytest.param(read, id="untyped"),
     pytest.param(read_on_thread, id="untyped on a thread"),
 ]
-TYPED = VIEWS[:2]
+TYPED, UNTYPED = VIEWS[:2], VIEWS[2:]
 
 
 def serve(view: Callable[..., Any], **options: Any) -> Erlen:
@@ -178,7 +178,7 @@ MESSAGES: dict[str, tuple[Message | Exception, ...]] = {
 @pytest.mark.parametrize("kind", ["application/json", "application/json; charset=utf-8", "a/b"])
 @pytest.mark.parametrize("length", ["right", "short", "none"])
 @pytest.mark.parametrize("case", MESSAGES)
-@pytest.mark.parametrize("view", TYPED)
+@pytest.mark.parametrize("view", VIEWS)
 def test_what_is_received_early_is_answered_as_what_is_received_when_it_is_read(
     view: Any, case: str, length: str, kind: str, native: bool
 ) -> None:
@@ -240,6 +240,64 @@ def test_a_body_is_received_before_the_request_begins_only_where_nothing_comes_b
         prepare(app)
     server.ask(app, piece(ORDER, more=False), kind=kind)
     assert server.in_request == expected
+
+
+def _none(app: Erlen) -> None:
+    """Nothing is prepared."""
+
+
+@pytest.mark.parametrize("view", UNTYPED)
+@pytest.mark.parametrize(
+    ("prepare", "options", "sent", "expected"),
+    [
+        pytest.param(_none, {}, {}, [False], id="nothing"),
+        pytest.param(_none, {}, {"headers": [(b"expect", b"100-continue")]}, [True], id="expected"),
+        pytest.param(_none, {}, {"kind": "text/plain"}, [True], id="no JSON"),
+        pytest.param(_limit, {}, {}, [], id="too large"),
+        pytest.param(_hook, {}, {}, [True], id="a hook"),
+        pytest.param(_middleware, {}, {}, [True], id="middleware"),
+        pytest.param(_own_limit, {}, {}, [True], id="a limit of the class"),
+        pytest.param(_none, {"timeout": 5.0}, {}, [True], id="a deadline"),
+        pytest.param(_none, {"cancel_on_disconnect": True}, {}, [True], id="cancelled"),
+    ],
+)
+def test_of_a_view_that_was_seen_to_read_its_body_the_next_one_is_received_before(
+    view: Any, prepare: Any, options: dict[str, Any], sent: dict[str, Any], expected: list[bool]
+) -> None:
+    app = serve(view, **options)
+    server = Server()
+    prepare(app)
+    for _ in range(2):  # in the first, plans are made
+        server.ask(app, piece(ORDER, more=False))
+    server.ask(app, piece(ORDER, more=False), **sent)
+    assert server.in_request == expected
+
+
+@pytest.mark.parametrize(
+    "sent", [{"kind": "text/plain"}, {"length": None}, {"headers": [(b"expect", b"100-continue")]}]
+)
+@pytest.mark.parametrize("view", UNTYPED)
+def test_of_a_view_that_reads_other_bodies_none_is_received_before(
+    view: Any, sent: dict[str, Any]
+) -> None:
+    app = serve(view)
+    server = Server()
+    for _ in range(3):
+        server.ask(app, piece(ORDER, more=False), **sent)
+    server.ask(app, piece(ORDER, more=False))
+    assert server.in_request == [True]
+
+
+@pytest.mark.parametrize("kind", ["async", "plain"])
+def test_of_a_view_that_reads_no_body_none_is_received(kind: str) -> None:
+    async def ignoring() -> str:
+        return "read nothing"
+
+    app = serve(ignoring if kind == "async" else lambda: "read nothing")
+    server = Server()
+    for _ in range(3):
+        assert server.ask(app, piece(ORDER, more=False)) == (200, b"read nothing")
+        assert server.in_request == []
 
 
 @pytest.mark.parametrize("view", TYPED)

@@ -979,7 +979,7 @@ def test_a_batched_function_keeps_its_name_and_text() -> None:
     assert (predict.__name__, predict.__doc__) == ("predict", "Predict.")
     assert predict(3) == 3
     assert predict.stats().answered == 1
-    assert predict.batcher.max_size == 4
+    assert predict.max_size == 4
     assert "predict" in repr(predict)
 
 
@@ -995,7 +995,7 @@ def test_a_batched_method_has_a_batcher_for_each_object() -> None:
     two, three = Scaler(2), Scaler(3)
     assert (two.scale(5), three.scale(5)) == (10, 15)
     assert two.scale is two.scale
-    assert two.scale.batcher is not three.scale.batcher
+    assert two.scale is not three.scale
 
 
 class Adder:

@@ -58,7 +58,7 @@ def test_every_item_is_counted_and_few_are_measured() -> None:
     assert stats.requests == stats.answered == stats.batches == MEASURED_ALWAYS + 1 + others
     assert stats.sizes == {1: stats.batches}
     assert sum(stats.latency_counts) == stats.batches
-    assert batcher._estimate.batches == MEASURED_ALWAYS + 1 + others // MEASURED_EACH
+    assert batcher._estimate.batches == MEASURED_ALWAYS + 1 - (-others // MEASURED_EACH)
 
 
 def test_what_a_function_sets_is_gone_in_the_next_call() -> None:

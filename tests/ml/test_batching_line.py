@@ -328,12 +328,13 @@ def tries(courtesy: Courtesy, occasions: int) -> int:
 
 def test_giving_way_is_tried_now_and_then_and_kept_where_it_pays() -> None:
     courtesy = Courtesy()
-    assert tries(courtesy, 168) == 11
+    # After 8, 32, 64 and three times 128.
+    assert tries(courtesy, 488) == 6
     for _ in range(2):
         courtesy.note(3)
     assert courtesy.is_due()
     assert 0 < tries(courtesy, 8) < 8
-    assert tries(courtesy, 160) == 10
+    assert tries(courtesy, 1280) == 10
 
 
 def test_nobody_begins_alone_where_there_are_others() -> None:

@@ -390,7 +390,7 @@ def test_errors_of_a_batcher_are_answers_in_any_view(
     app: Erlen, client: FlaskClient, kind: str
 ) -> None:
     score = batched(lambda texts: [1 for _ in texts])
-    score.batcher.close()
+    score.close()
 
     @app.get("/plain")
     def plain() -> str:

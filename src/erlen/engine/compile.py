@@ -306,13 +306,13 @@ def _compile_plan(program: Program, rule: Rule | None) -> Plan:
         # An error page is quickly made, unless somebody takes part.
         plan.native = not plan.sources and not any(app.error_handler_spec.values())
     _find_short_ways(program, plan)
-    plan.reads_json = (
+    plan.may_receive_early = (
         view is not None
-        and getattr(derived, READS_JSON, False)
         and program.plain_limits
         and timeout is None
         and not (plan.hooked or plan.cancels or program.overridden)
     )
+    plan.receives_early = plan.may_receive_early and getattr(derived, READS_JSON, False)
     return plan
 
 

@@ -35,10 +35,11 @@ class Plan:
         "has_only_before",
         "hooked",
         "is_final",
+        "may_receive_early",
         "native",
         "on_loop",
         "provides_options",
-        "reads_json",
+        "receives_early",
         "rule",
         "sources",
         "teardown",
@@ -82,8 +83,10 @@ class Plan:
         self.on_loop: Function | None = None
         #: Whether the view is cancelled when the client leaves.
         self.cancels = False
-        #: Whether nothing happens before the view reads a JSON body.
-        self.reads_json = False
+        #: Whether under ASGI a small JSON body is received before the request begins, since the
+        #: view will read it; and whether that is right once the view was seen to wait for one.
+        self.receives_early = False
+        self.may_receive_early = False
 
     def runs_natively(self, method: str) -> bool:
         """Whether a request of this method runs on the event loop, where there is one."""

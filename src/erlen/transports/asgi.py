@@ -96,7 +96,7 @@ async def asgi_app(app: t.Any, scope: Scope, receive: Receive, send: Send) -> No
             and not (audience.ever and audience.listens())
         ):
             inbox = None
-            if plan.reads_json:
+            if plan.receives_early:
                 # PERF: what is here when the view reads it costs no change of greenlets.
                 inbox = Inbox(receive, scope)
                 await inbox.receive_early(app.config["MAX_CONTENT_LENGTH"])
@@ -110,6 +110,7 @@ async def asgi_app(app: t.Any, scope: Scope, receive: Receive, send: Send) -> No
             request.view_args = values
             if inbox is None:
                 request._receive = receive
+                request._plan = plan
             else:
                 request._inbox = inbox
                 request._content = inbox.content
@@ -179,10 +180,13 @@ async def _serve(program: Program, scope: Scope, inbox: Inbox, send: Send) -> No
         plan = None if wraps_wsgi else _plan_of(program, scope, environ)
         is_native = plan is not None and plan.runs_natively(environ["REQUEST_METHOD"])
         del environ
-        if plan is not None and plan.reads_json:
-            # PERF: a worker thread that has to ask the loop for the body waits for two changes of
-            # threads.
-            await inbox.receive_early(app.config["MAX_CONTENT_LENGTH"])
+        if plan is not None:
+            if plan.receives_early:
+                # PERF: a worker thread that has to ask the loop for the body waits for two changes
+                # of threads.
+                await inbox.receive_early(app.config["MAX_CONTENT_LENGTH"])
+            else:
+                inbox.plan = plan
         if is_native:
             await exchange.run_natively(app, plan, exchange.hand_over())
         else:

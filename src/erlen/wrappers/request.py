@@ -53,6 +53,7 @@ class Request(RequestBody):
         queue_time: float
     #: Of an ASGI request that the engine made.
     _receive: t.Any
+    _plan: t.Any = None
     shallow = False
 
     def __init_subclass__(cls, **kwargs: t.Any) -> None:
@@ -83,7 +84,7 @@ class Request(RequestBody):
 
         @lazy
         def _inbox(self):
-            return _scope_module().Inbox(self._receive, self.scope)
+            return _scope_module().Inbox(self._receive, self.scope, self._plan)
 
         @lazy
         def _content(self):

@@ -131,7 +131,7 @@ def content_of(scope: Scope) -> tuple[str | None, int | None]:
             if length is not None or len(value) > 5 or not value.isdigit():
                 return kind, None
             length = int(value)
-        elif name == b"transfer-encoding":
+        elif name in (b"transfer-encoding", b"expect"):
             return None, None
     return kind, length
 
@@ -161,12 +161,15 @@ class Inbox:
         "_scope",
         "ended",
         "gone",
+        "plan",
         "reader",
     )
 
-    def __init__(self, receive: Receive, scope: Scope) -> None:
+    def __init__(self, receive: Receive, scope: Scope, plan: t.Any = None) -> None:
         self._receive = receive
         self._scope = scope
+        #: The request's plan, to note in that its view waits for the body.
+        self.plan = plan
         self._content: tuple[str | None, int | None] | None = None
         #: Bytes of the body that were received.
         self._came = 0
@@ -196,6 +199,7 @@ class Inbox:
                 return b""
             if self.gone:
                 raise ClientDisconnected()
+            self._note_reading()
             await self._take()
         piece = self._pieces.popleft()
         self._held -= len(piece)
@@ -208,6 +212,7 @@ class Inbox:
         PERF: most bodies come in one message, and nobody else receives.
         """
         if not (self._pieces or self.ended or self.gone) and self._receiving is None:
+            self._note_reading()
             self._note(await self._receive())
         if self.ended:
             return self.rest(limit)
@@ -233,7 +238,7 @@ class Inbox:
         return body
 
     async def receive_early(self, limit: int | None) -> None:
-        """Receive the first piece of a small JSON body, for somebody who reads it first of all.
+        """Receive the first piece of a small JSON body, for somebody who is going to read it.
 
         What this raises, and what is wrong with the body, is told to the reader.
         """
@@ -244,6 +249,13 @@ class Inbox:
             self._note(await self._receive())
         except Exception as error:
             self._receive = partial(_fail, error)
+
+    def _note_reading(self) -> None:
+        """Have the next requests of this plan find a small JSON body received."""
+        plan, self.plan = self.plan, None
+        if plan is not None and plan.may_receive_early:
+            kind, length = self.content
+            plan.receives_early = bool(kind == "application/json" and length)
 
     async def until_gone(self) -> None:
         """Return when the client has left.

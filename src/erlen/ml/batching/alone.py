@@ -12,7 +12,7 @@ from .leading import BLOCKING_SECONDS, Leading, running_batcher
 from .stats import COUNTED_AT_ONCE
 
 #: Batches of one, run where nothing else is there, of which one is measured, once so many were.
-MEASURED_EACH = 4
+MEASURED_EACH = 16
 MEASURED_ALWAYS = 64
 #: In place of a result, where an item is not alone.
 TAKEN: t.Final = object()

@@ -11,7 +11,7 @@ from ...errors import SetupError
 from ...paths import caller_place, find_source
 from .batcher import Batcher
 from .collate import CollateLike
-from .stats import Observer, Stats
+from .stats import Observer
 
 if t.TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable
@@ -35,7 +35,7 @@ class _Options(t.TypedDict, total=False):
     observer: Observer | None
 
 
-class Batched(t.Generic[T, R]):
+class Batched(Batcher[T, R]):
     """A function of a list, called with one item, which joins others in a batch.
 
     As a method it has a batcher for each object.
@@ -43,25 +43,13 @@ class Batched(t.Generic[T, R]):
 
     def __init__(self, function: Callable[..., t.Any], options: _Options) -> None:
         functools.update_wrapper(self, function)
-        self.function = function
+        super().__init__(function, **options)
         self.options = options
-        self.batcher: Batcher[T, R] = Batcher(function, **options)
         #: In objects; not the method's name, which a derived class may have for its own.
         self._key = f"_batched_{id(self):x}"
 
-    def __call__(self, item: T, deadline: float | None = None) -> R:
-        return self.batcher.submit(item, deadline)
-
-    async def ask(self, item: T, deadline: float | None = None) -> R:
-        """The call for coroutines, also of a plain function."""
-        return await self.batcher.ask(item, deadline)
-
-    def submit(self, item: T, deadline: float | None = None) -> R:
-        """The call for plain code, also of an `async` function."""
-        return self.batcher.submit(item, deadline)
-
-    def stats(self) -> Stats:
-        return self.batcher.stats()
+    #: PERF: itself, for a call in between would be noticed.
+    __call__ = Batcher.submit
 
     def __get__(self, instance: t.Any, owner: type | None = None) -> Batched[T, R]:
         if instance is None:
@@ -76,7 +64,7 @@ class Batched(t.Generic[T, R]):
             raise SetupError(
                 f"A batched method needs an object with a '__dict__', and"
                 f" {type(instance).__name__!r} has '__slots__'.",
-                self.batcher.place,
+                self.place,
             ) from None
         bound = type(self)(functools.partial(self.function, instance), self._bound_options())
         made = _OfObject(instance, bound)
@@ -86,10 +74,7 @@ class Batched(t.Generic[T, R]):
         return t.cast("Batched[T, R]", kept.batched)
 
     def _bound_options(self) -> _Options:
-        return {**self.options, "name": self.batcher.name}
-
-    def __repr__(self) -> str:
-        return f"<{type(self).__name__} {self.batcher.name!r}>"
+        return {**self.options, "name": self.name}
 
 
 class _OfObject:
@@ -106,8 +91,7 @@ class _OfObject:
 class AsyncBatched(Batched[T, R]):
     """:class:`Batched` for an `async` function: the call is awaited."""
 
-    async def __call__(self, item: T, deadline: float | None = None) -> R:  # type: ignore[override]
-        return await self.batcher.ask(item, deadline)
+    __call__ = Batcher.ask  # type: ignore[assignment]
 
 
 class _Decorator(t.Protocol):

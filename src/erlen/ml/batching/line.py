@@ -39,23 +39,27 @@ class Courtesy:
     items lately, and tried now and then where it has not.
     """
 
-    #: Of that many occasions, one is used to try.
+    #: Of that many occasions, one is used to try, and where that brings nothing half as often each
+    #: time, until one of that many is.
     TRY_EVERY = 16
+    TRY_AT_LEAST = 128
     #: Share of the occasions that have to bring something.
     WORTH = 0.2
 
     def __init__(self) -> None:
         self.gain = 0.0
+        self._every = self.TRY_EVERY
         self._skipped = self.TRY_EVERY // 2
 
     def is_due(self) -> bool:
         """Whether to give way now, after which `note` is to be told what it has brought."""
         self._skipped += 1
-        return self.gain > self.WORTH or self._skipped >= self.TRY_EVERY
+        return self.gain > self.WORTH or self._skipped >= self._every
 
     def note(self, gained: int) -> None:
         """Giving way has brought so many items."""
         self._skipped = 0
+        self._every = self.TRY_EVERY if gained > 0 else min(self._every * 2, self.TRY_AT_LEAST)
         self.gain += ((gained > 0) - self.gain) * 0.25
 
 
