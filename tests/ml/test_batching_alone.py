@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from contextvars import ContextVar
 from math import inf
 
@@ -59,6 +60,28 @@ def test_every_item_is_counted_and_few_are_measured() -> None:
     assert stats.sizes == {1: stats.batches}
     assert sum(stats.latency_counts) == stats.batches
     assert batcher._estimate.batches == MEASURED_ALWAYS + 1 - (-others // MEASURED_EACH)
+
+
+def test_who_ends_alone_leaves_what_others_compute() -> None:
+    begun, goes_on = threading.Event(), threading.Event()
+
+    def function(items: list[int]) -> list[int]:
+        if items == [1]:
+            other.start()
+        else:
+            begun.set()
+            assert goes_on.wait(20)
+        assert begun.wait(20)
+        return items
+
+    batcher = Batcher[int, int](function, workers=2)
+    other = threading.Thread(target=batcher.submit, args=(2,))
+    line = batcher._line
+    assert batcher.submit(1) == 1
+    assert (line.running, line.computing, line.is_idle) == (1, 1, False)
+    goes_on.set()
+    other.join()
+    assert (line.running, line.computing, line.is_idle) == (0, 0, True)
 
 
 def test_what_a_function_sets_is_gone_in_the_next_call() -> None:

@@ -328,13 +328,25 @@ def tries(courtesy: Courtesy, occasions: int) -> int:
 
 def test_giving_way_is_tried_now_and_then_and_kept_where_it_pays() -> None:
     courtesy = Courtesy()
-    # After 8, 32, 64 and three times 128.
-    assert tries(courtesy, 488) == 6
+    assert tries(courtesy, 168) == 11
     for _ in range(2):
         courtesy.note(3)
     assert courtesy.is_due()
     assert 0 < tries(courtesy, 8) < 8
-    assert tries(courtesy, 1280) == 10
+    assert tries(courtesy, 160) == 10
+
+
+@pytest.mark.parametrize(("on_loop", "expected"), [(True, 3), (False, 0)])
+def test_of_one_client_few_items_wait_for_others(on_loop: bool, expected: int) -> None:
+    line = make_line(run_time=1.0)
+    waited = 0
+    for now in range(0, 3 * Courtesy.TRY_IDLE_EVERY * 10, 10):
+        if line.claim(now, on_loop):
+            line.ended(1, now + 1)
+        else:
+            waited += 1
+            line.courtesy.note(0)
+    assert waited == expected
 
 
 def test_nobody_begins_alone_where_there_are_others() -> None:
@@ -350,19 +362,6 @@ def test_nobody_begins_alone_where_there_are_others() -> None:
     line.take(leader, 1.0)
     line.ended(1, 2.0)
     assert line.claim(2.0)
-
-
-def test_who_ends_alone_leaves_what_others_compute() -> None:
-    line = make_line(run_time=1.0)
-    line.workers = 2
-    assert line.claim(0.0)
-    assert line.join(item_at(0.5), 0.5) == LEAD
-    assert line.leader is not None
-    line.take(line.leader, 0.5)
-    assert not line.ended_alone(1.0)
-    assert (line.running, line.computing, line.is_idle) == (1, 1, False)
-    line.ended(1, 1.5)
-    assert line.is_idle
 
 
 def test_nobody_begins_alone_in_a_window() -> None:

@@ -37,8 +37,9 @@ class Alone(Leading):
         Raises NeedsThread, and leaves the batch open, where it could be the loop that is in the
         function's way.
         """
+        line = self._line
         with self._lock:
-            if not self._line.claim(since, on_loop):
+            if not line.claim(since, on_loop):
                 return TAKEN
             self._tally.requests += 1
         begun = since
@@ -70,8 +71,14 @@ class Alone(Leading):
                 self._estimate.note(1, now - begun, busy)
                 if len(self._tally.alone) >= COUNTED_AT_ONCE:
                     self._tally.count_alone()
-            if self._line.ended_alone(now):
+            if line.waiting or line.running > 1:
+                line.ended(1, now)
                 leader = self._next()
+            else:  # PERF: the same but for the pace, where nobody has come
+                line.running = line.computing = 0
+                line.last_end = now
+                line.last_in_flight = 1
+                line.was_busy = False
         if leader is not None:
             self._start(leader)
         if self._when_idle:

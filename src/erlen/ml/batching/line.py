@@ -39,27 +39,25 @@ class Courtesy:
     items lately, and tried now and then where it has not.
     """
 
-    #: Of that many occasions, one is used to try, and where that brings nothing half as often each
-    #: time, until one of that many is.
+    #: Of that many occasions, one is used to try; of those on a loop where nobody came lately,
+    #: which are all requests of a single client, of that many.
     TRY_EVERY = 16
-    TRY_AT_LEAST = 128
+    TRY_IDLE_EVERY = 128
     #: Share of the occasions that have to bring something.
     WORTH = 0.2
 
     def __init__(self) -> None:
         self.gain = 0.0
-        self._every = self.TRY_EVERY
         self._skipped = self.TRY_EVERY // 2
 
-    def is_due(self) -> bool:
+    def is_due(self, every: int = TRY_EVERY) -> bool:
         """Whether to give way now, after which `note` is to be told what it has brought."""
         self._skipped += 1
-        return self.gain > self.WORTH or self._skipped >= self._every
+        return self.gain > self.WORTH or self._skipped >= every
 
     def note(self, gained: int) -> None:
         """Giving way has brought so many items."""
         self._skipped = 0
-        self._every = self.TRY_EVERY if gained > 0 else min(self._every * 2, self.TRY_AT_LEAST)
         self.gain += ((gained > 0) - self.gain) * 0.25
 
 
@@ -86,7 +84,7 @@ class Line:
         self.last_start = -inf
         self.last_end = -inf
         self.last_in_flight = 1
-        self._was_busy = False
+        self.was_busy = False
         self.courtesy = Courtesy()
         self._seen = 0
         #: Seconds an item takes while there is enough to do; 0 while unknown.
@@ -104,22 +102,11 @@ class Line:
         if now < self.last_end + self.estimate.of_one / 2:  # as `_is_busy`
             if self.last_in_flight > 1 or self._is_courteous(True, on_loop):
                 return False
-        elif on_loop and self.courtesy.is_due():
+        elif on_loop and self.courtesy.is_due(Courtesy.TRY_IDLE_EVERY):
             return False
         self.running = self.computing = 1
         self.last_start = now
         return True
-
-    def ended_alone(self, now: float) -> bool:
-        """The batch of one that was claimed has ended; whether others wait."""
-        if self.waiting or self.running > 1:
-            self.ended(1, now)
-            return bool(self.waiting)
-        self.running = self.computing = 0
-        self.last_end = now
-        self.last_in_flight = 1
-        self._was_busy = False
-        return False
 
     def join(self, item: Item, now: float) -> str:
         """Let an item wait. Raises QueueFull and BatcherClosed."""
@@ -280,7 +267,7 @@ class Line:
 
     def ended(self, size: int, now: float) -> None:
         """A batch that was taken with so many items has ended."""
-        begun = self.last_end if self._was_busy else self.last_start
+        begun = self.last_end if self.was_busy else self.last_start
         if now > begun:
             pace = (now - begun) / size
             self.pace += (pace - self.pace) * (0.125 if self.pace else 1.0)
@@ -288,7 +275,7 @@ class Line:
         self.last_in_flight = self.computing + len(self.waiting)
         self.running -= 1
         self.computing -= size
-        self._was_busy = bool(self.waiting or self.running)
+        self.was_busy = bool(self.waiting or self.running)
 
     # Estimates
 
