@@ -11,7 +11,7 @@ import pytest
 
 from erlen.ml import Batcher
 from erlen.ml.batching.alone import MEASURED_ALWAYS, MEASURED_EACH
-from erlen.ml.batching.estimate import Estimate
+from erlen.ml.batching.estimate import TRIED, Estimate
 from erlen.ml.batching.items import Item
 from erlen.ml.batching.leading import FIRST_BAN, LONGEST_BAN, RARE
 from erlen.ml.batching.line import Line
@@ -176,7 +176,7 @@ def test_a_function_that_needs_a_thread_is_tried_ever_more_seldom_on_a_loop() ->
 def line_of(seconds_each: float, fixed: float) -> Line:
     """A line that has just ended a batch of one, whose function takes so long."""
     estimate = Estimate(4)
-    for size in (1, 2, 4):
+    for size in (1, 2, 4) * TRIED:
         estimate.note(size, fixed + seconds_each * size)
     line = Line(estimate, max_queue=4)
     line.last_end = 0.0

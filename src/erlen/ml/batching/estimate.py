@@ -27,12 +27,15 @@ OVERHEAD = 30e-6
 #: wait for anything, also in the next runs: where threads share a core, most are interrupted.
 BUSY = 0.7
 BUSY_FOR = 1024
-#: After so many batches of the same limit, another one is tried: of these times the size, in turns.
-#: One beyond the neighbour, too, for a single batch of another size is dearer than many of it are;
+#: After so many batches of the same limit, another one is tried for some, since the first of a size
+#: is dearer than the next ones: of these times the size, in turns. One beyond the neighbour, too;
 #: not where a batch takes longer than so many seconds, for those who wait.
-EXPLORE_EVERY = 64
+EXPLORE_EVERY = 128
+EXPLORED_AT_ONCE = 3
 EXPLORED = (2.0, 0.5, 4.0)
 FAR_SECONDS = 0.005
+#: Batches of a class that tell that it is no better than smaller ones.
+TRIED = 3
 #: After so many batches, it is tried whether twice the size fits into memory again.
 FORGET_LIMIT_AFTER = 1024
 
@@ -40,7 +43,7 @@ FORGET_LIMIT_AFTER = 1024
 class SizeClass:
     """Measurements of alike sizes."""
 
-    __slots__ = ("_count", "_last", "busy", "fastest", "seconds", "size")
+    __slots__ = ("_last", "busy", "count", "fastest", "seconds", "size")
 
     def __init__(self) -> None:
         #: Mean size of these batches, 0 without any.
@@ -50,15 +53,15 @@ class SizeClass:
         self.fastest = 0.0
         self.busy = 0.0
         self._last: deque[tuple[float, float]] = deque(maxlen=KEPT)
-        self._count = 0
+        self.count = 0
 
     def note(self, size: int, seconds: float, busy: float) -> bool:
         """A batch has taken so long; whether that changes what is said of the class."""
         last = self._last
         last.append((seconds, busy))
         self.size += (size - self.size) / len(last)
-        self._count += 1
-        if self._count > KEPT and self._count % EVERY:
+        self.count += 1
+        if self.count > KEPT and self.count % EVERY:
             return False
         in_order = sorted(last)
         middle = len(in_order) // 2 if len(in_order) > 2 else 0
@@ -138,8 +141,9 @@ class Estimate:
         was measured where larger batches have not been tried yet.
         """
         best = min(self._best, self.limit)
-        if self.batches % EXPLORE_EVERY == 0 and self.batches:
-            times = EXPLORED[(self.batches // EXPLORE_EVERY - 1) % len(EXPLORED)]
+        explored, since = divmod(self.batches, EXPLORE_EVERY)
+        if since < EXPLORED_AT_ONCE and explored:
+            times = EXPLORED[(explored - 1) % len(EXPLORED)]
             if times > 2 and self.seconds(best) > FAR_SECONDS:
                 times = 2.0
             return max(1, min(int(best * times), self.limit))
@@ -149,7 +153,7 @@ class Estimate:
         costs = [self._cost(known) if known.size else None for known in self.classes]
         least = min(cost for cost in costs if cost is not None)
         index = next(i for i, c in enumerate(costs) if c is not None and c <= least * TOLERANCE)
-        if not any(known.size for known in self.classes[index + 1 :]):
+        if not any(known.count >= TRIED for known in self.classes[index + 1 :]):
             index += 1
         return min(1 << index, self.max_size)
 
