@@ -148,7 +148,11 @@ class Server:
 
     def output(self) -> str:
         """What the server has printed since, once it has ended."""
-        return self.process.communicate(timeout=20)[0]
+        try:
+            return self.process.communicate(timeout=20)[0]
+        except subprocess.TimeoutExpired:
+            self.kill_group()
+            pytest.fail(f"the server did not end: {self.process.communicate(timeout=10)[0]}")
 
     def stop(self) -> None:
         """End the server and whatever it started, by force where it takes longer than its grace."""

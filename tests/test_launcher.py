@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import multiprocessing
 import shutil
+import signal
 import ssl
 import subprocess
 import sys
@@ -22,6 +23,7 @@ from erlen.errors import MissingExtra
 from erlen.server import launcher
 from erlen.server.choice import reasons_for_asgi
 from erlen.server.launcher import Address, BindError, load_target, make_command, serve
+from erlen.server.stopping import STOPPING
 from erlen.views import MethodView
 
 live = pytest.mark.live
@@ -34,6 +36,8 @@ def started(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     found: dict[str, Any] = {}
 
     class Recorder:
+        interrupt_signal = False
+
         def __init__(self, **options: Any) -> None:
             found.update(options)
 
@@ -214,12 +218,17 @@ def test_a_server_that_a_signal_has_ended_has_not_failed(
         sys.exit(1)
 
     monkeypatch.setattr(sys.modules["granian"].Granian, "serve", serving)
+    handlers = {number: signal.getsignal(number) for number in (*STOPPING, signal.SIGHUP)}
     code = None
     try:
         serve("app", interface="wsgi")
     except SystemExit as ended:
         code = ended.code
+    finally:
+        is_deaf = {signal.signal(*pair) for pair in handlers.items()} == {signal.SIG_IGN}
     assert code == expected
+    # For a signal in the last moments of the process would be its exit code.
+    assert is_deaf is signalled
 
 
 # What a worker loads

@@ -11,9 +11,12 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from serving import Meeting, Server, running, wait_until
+
+from erlen.server.stopping import hear_on_threads
 
 live = pytest.mark.live
 
@@ -156,6 +159,24 @@ def test_many_signals_do_no_harm(number: signal.Signals) -> None:
             server.terminate()
         output = server.output()
         assert server.process.returncode == 0, output
+
+
+@pytest.mark.parametrize("name", ["interrupt", "reload"])
+def test_a_signal_is_not_forgotten_while_a_worker_is_renewed(name: str) -> None:
+    granian = SimpleNamespace(interrupt_signal=False, reload_signal=False)
+    granian.signal_handler_interrupt = granian.signal_handler_reload = lambda: None
+    hear_on_threads(granian)
+    event = granian.main_loop_interrupt
+    event.set()
+    event.clear()
+    assert not event.is_set()
+    setattr(granian, f"{name}_signal", True)
+    event.set()
+    event.clear()
+    assert event.is_set()
+    setattr(granian, f"{name}_signal", False)
+    event.clear()
+    assert not event.is_set()
 
 
 @live

@@ -55,7 +55,6 @@ if t.TYPE_CHECKING:
     from .templating import Environment
     from .websockets import Websocket
 
-if t.TYPE_CHECKING:
     T_teardown = t.TypeVar("T_teardown", bound="ft.TeardownCallable")
 else:
     # PERF: the bound, which is text, would be compiled.
@@ -63,7 +62,6 @@ else:
 
 Request.json_module = _json
 Response.json_module = _json
-
 
 # Options of a route that are Erlen's, not Werkzeug's.
 _RULE_OPTIONS = frozenset(

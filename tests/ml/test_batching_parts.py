@@ -144,14 +144,21 @@ def test_other_sizes_are_tried_at_times() -> None:
     assert [size for size in sizes if size > 1] == [2, 2, 2, 4, 4, 4]
 
 
+def use(estimate: Estimate, batches: int, first_costs: int) -> None:
+    """Run batches of a function for which larger ones pay, and the first of a size costs more.
+
+    So do what a library prepares for a shape, and caches that hold another one.
+    """
+    before = 0
+    for _ in range(batches):
+        size = estimate.best_size()
+        estimate.note(size, 0.001 * size**0.5 * (first_costs if size != before else 1))
+        before = size
+
+
 def test_a_size_is_not_given_up_for_its_first_batch() -> None:
     estimate = Estimate(32)
-    before = 0
-    for _ in range(40):
-        size = estimate.best_size()
-        # What a library prepares for a shape, and caches that hold another one, cost once.
-        estimate.note(size, 0.001 * size**0.5 * (20 if size != before else 1))
-        before = size
+    use(estimate, 40, first_costs=20)
     assert estimate.best_size() == 32
 
 
@@ -159,11 +166,7 @@ def test_a_size_that_was_dear_for_other_reasons_is_found_later() -> None:
     estimate = Estimate(32)
     for size in (1, 2, 4, 8, 16, 32) * TRIED:
         estimate.note(size, 0.001 * size)
-    before = 0
-    for _ in range(EXPLORE_EVERY * 3 * 16):
-        size = estimate.best_size()
-        estimate.note(size, 0.001 * size**0.5 * (3 if size != before else 1))
-        before = size
+    use(estimate, EXPLORE_EVERY * 3 * 16, first_costs=3)
     assert estimate.best_size() == 32
 
 

@@ -29,6 +29,7 @@ from .stopping import (
     hear_on_threads,
     hear_once,
     held_back_signals,
+    ignore_signals,
     release_signals,
     workers_stop_while_starting,
 )
@@ -158,6 +159,8 @@ def serve(
             # To Granian a worker has failed that ends by a Ctrl-C before the server has heard it.
             if not server.interrupt_signal:
                 raise
+        if server.interrupt_signal:
+            ignore_signals()
 
 
 def _choose(target: str | Erlen, as_flask: bool) -> str:

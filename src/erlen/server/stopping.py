@@ -102,8 +102,34 @@ def hear_on_threads(server: t.Any) -> None:
     What handles them sets an event, whose lock the code that was interrupted may hold: by the
     handler of the signal before, or since it was about to wait. It would wait for itself.
     """
+    server.main_loop_interrupt = _Interrupt(server)
     for name in ("signal_handler_interrupt", "signal_handler_reload"):
         setattr(server, name, _on_thread(getattr(server, name)))
+
+
+class _Interrupt(threading.Event):
+    """Granian's event, which does not forget a signal that comes while it handles something else.
+
+    It looks for signals first and clears the event then, when it renews a worker.
+    """
+
+    def __init__(self, server: t.Any) -> None:
+        super().__init__()
+        self._server = server
+
+    def clear(self) -> None:
+        super().clear()
+        if self._server.interrupt_signal or self._server.reload_signal:
+            self.set()
+
+
+def ignore_signals() -> None:
+    """Let signals that come once the server has ended change nothing: neither does its exit code.
+
+    Handlers in Python have no effect in the interpreter's last moments, in which the default has.
+    """
+    for number in (*STOPPING, *filter(None, [getattr(signal, "SIGHUP", None)])):
+        signal.signal(number, signal.SIG_IGN)
 
 
 def _on_thread(handle: Callable[[], None]) -> Callable[..., None]:

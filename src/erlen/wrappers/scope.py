@@ -120,7 +120,10 @@ def environ_of(scope: Scope, body: t.Any) -> WSGIEnvironment:
 
 
 def content_of(scope: Scope) -> tuple[str | None, int | None]:
-    """Content type and length of a request's body, as far as they are said once and plainly."""
+    """Content type and length of a request's body, as far as they are said once and plainly.
+
+    Nothing of a body that the client sends only when it is asked to (RFC 9110, 10.1.1).
+    """
     kind = length = None
     for name, value in scope["headers"]:
         if name == b"content-type":
@@ -255,7 +258,8 @@ class Inbox:
         plan, self.plan = self.plan, None
         if plan is not None and plan.may_receive_early:
             kind, length = self.content
-            plan.receives_early = bool(kind == "application/json" and length)
+            if kind == "application/json" and length:
+                plan.receives_early = True
 
     async def until_gone(self) -> None:
         """Return when the client has left.

@@ -39,8 +39,8 @@ class Courtesy:
     items lately, and tried now and then where it has not.
     """
 
-    #: Of that many occasions, one is used to try; of those on a loop where nobody came lately,
-    #: which are all requests of a single client, of that many.
+    #: Of that many occasions, one is used to try. On a loop where nobody came lately, which for a
+    #: single client are all its requests, one of `TRY_IDLE_EVERY`, but for the first.
     TRY_EVERY = 16
     TRY_IDLE_EVERY = 128
     #: Share of the occasions that have to bring something.
@@ -48,15 +48,19 @@ class Courtesy:
 
     def __init__(self) -> None:
         self.gain = 0.0
+        self._has_tried = False
         self._skipped = self.TRY_EVERY // 2
 
     def is_due(self, every: int = TRY_EVERY) -> bool:
         """Whether to give way now, after which `note` is to be told what it has brought."""
         self._skipped += 1
+        if not self._has_tried:
+            every = self.TRY_EVERY
         return self.gain > self.WORTH or self._skipped >= every
 
     def note(self, gained: int) -> None:
         """Giving way has brought so many items."""
+        self._has_tried = True
         self._skipped = 0
         self.gain += ((gained > 0) - self.gain) * 0.25
 
