@@ -76,11 +76,15 @@ class Simulation:
 
     def _collect(self, leader: Item) -> None:
         self._collecting = turn = self._collecting + 1
-        left = self.line.window(self.now)
-        if left:
-            self.at(self.now + left, lambda: self._take(turn))
-        else:
-            self._take(turn)
+        self._wait(turn)
+
+    def _wait(self, turn: int) -> None:
+        if turn == self._collecting and self.line.leader is not None:
+            until = self.now + self.line.window(self.now)
+            if until > self.now:
+                self.at(until, lambda: self._wait(turn))
+            else:
+                self._take(turn)
 
     def _take(self, turn: int) -> None:
         leader = self.line.leader

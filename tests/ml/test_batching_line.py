@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from erlen.ml.batching.errors import BatcherClosed, Hopeless, QueueFull
 from erlen.ml.batching.estimate import Estimate
 from erlen.ml.batching.items import Item
-from erlen.ml.batching.line import CALL, LEAD, WAIT, Courtesy, Line
+from erlen.ml.batching.line import CALL, LEAD, STEP, WAIT, Courtesy, Line
 
 MILLISECOND = 0.001
 
@@ -219,6 +219,17 @@ def test_who_makes_the_batch_complete_calls_the_leader() -> None:
     assert line.join(item_at(0.0), 0.0) == LEAD
     assert line.window(0.0) == pytest.approx(0.5)
     assert [line.join(item_at(0.1), 0.1) for _ in range(2)] == [WAIT, CALL]
+
+
+def test_a_window_lasts_longer_while_the_process_has_other_work() -> None:
+    line = make_line(run_time=1.0)
+    line.last_end, line.last_in_flight = 0.0, 3
+    line.join(item_at(0.0), 0.0)
+    assert line.window(0.4, lambda: True) == pytest.approx(0.1)
+    assert line.window(0.5, lambda: False) == 0.0
+    assert line.window(0.5, lambda: True) == pytest.approx(STEP)
+    assert line.window(0.95, lambda: True) == pytest.approx(0.05)
+    assert line.window(1.0, lambda: True) == 0.0
 
 
 def test_a_full_queue_refuses_and_says_when_to_come_back() -> None:

@@ -14,8 +14,21 @@ from erlen.ml.batching.collate import collate_for
 from erlen.ml.batching.estimate import EXPLORE_EVERY, TRIED, Estimate
 from erlen.ml.batching.halving import sift
 from erlen.ml.batching.stats import BOUNDS, Tally
+from erlen.ml.batching.work import Work
 
 numpy = pytest.importorskip("numpy")
+
+
+# Work
+
+
+def test_a_process_works_that_computes_for_most_of_the_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    looks = iter([(0.0, 5.0), (1.0, 5.6), (2.0, 6.0), (2.0, 6.0), (4.0, 8.0)])
+    monkeypatch.setattr(Work, "now", staticmethod(lambda: next(looks)))
+    work = Work()
+    assert [work.goes_on() for _ in range(4)] == [True, False, False, True]
 
 
 # Culprits

@@ -22,6 +22,7 @@ from .runner import Runners
 from .signal import LoopSignal, Signal
 from .stats import Tally
 from .telling import Telling
+from .work import Work
 
 if t.TYPE_CHECKING:
     import asyncio
@@ -69,6 +70,7 @@ class Leading(Telling):
         self._estimate = Estimate(self.max_size)
         self._line = Line(self._estimate, self.max_queue, self.workers)
         self._tally = Tally()
+        self._work = Work()
         self._runners = Runners(f"erlen-batch-{self.name}")
         self._when_idle: list[Callable[[], object]] = []
         #: Batches of an async function that are being computed, and the tasks that do so.
@@ -176,16 +178,17 @@ class Leading(Telling):
             line = self._line
             with self._lock:
                 now = self._clock()
-                left = 0.0 if (yields := line.gives_way(now)) else line.window(now)
+                left = 0.0 if (yields := line.gives_way(now)) else self._window()
             while yields:
                 time.sleep(GIVING_WAY)
                 with self._lock:
                     yields = line.gave_way(self._clock())
-                    left = 0.0 if yields else line.window(self._clock())
-            if left:
-                signal.wait(timeout=left)
+                    left = 0.0 if yields else self._window()
+            has_waited = left > 0
+            while left and not signal.wait(timeout=left):
+                left = self._window_of(leader)
             batch = self._take(leader)
-            if left:
+            if has_waited:
                 signal.wait(False)
         except BaseException:
             self._start(self._withdraw(leader, "left"))
@@ -319,10 +322,11 @@ class Leading(Telling):
             with self._lock:
                 if self._line.leader is not leader:
                     return
-                left = self._line.window(self._clock())
-            if left:
+                left = self._window()
+            while left:
                 leader.wake = signal = LoopSignal(loop, left)
                 await signal.future
+                left = self._window_of(leader)
             batch = self._take(leader)
         except BaseException:
             self._start(self._withdraw(leader, "left"))
@@ -351,6 +355,15 @@ class Leading(Telling):
                 self._awaited.pop(task, None)
             for item in following:
                 self._start(item)
+
+    def _window(self) -> float:
+        """Seconds for which the leader should wait; the lock is held."""
+        return self._line.window(self._clock(), self._work.goes_on)
+
+    def _window_of(self, leader: Item) -> float:
+        """Seconds for which a leader that has waited should wait on."""
+        with self._lock:
+            return self._window() if self._line.leader is leader else 0.0
 
     def _take(self, leader: Item) -> list[Item]:
         with self._lock:
@@ -460,6 +473,7 @@ class Leading(Telling):
             if not ended:
                 return None
             self._line.ended(ended, now)
+            self._work.begin()
             leader = self._next()
         self._tell_idle()
         return leader

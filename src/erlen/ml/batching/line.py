@@ -17,7 +17,7 @@ from .errors import BatcherClosed, Hopeless, QueueFull
 from .items import GONE, RUNNING, WAITING, Item
 
 if t.TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from .estimate import Estimate
 
@@ -28,6 +28,8 @@ LEAD, CALL, WAIT = "lead", "call", "wait"
 HEADROOM = 0.75
 #: Waiting items that are looked through for those that go together with the leader, per item.
 LOOK_AHEAD = 4
+#: Part of the time that a batch takes, after which a leader that waits for longer looks again.
+STEP = 0.125
 
 
 class Courtesy:
@@ -199,18 +201,24 @@ class Line:
         """Items that a batch is worth waiting for."""
         return min(-(-self.last_in_flight // self.workers), self.estimate.best_size())
 
-    def window(self, now: float) -> float:
+    def window(self, now: float, is_working: Callable[[], bool] = bool) -> float:
         """Seconds for which the leader should wait for more items, at most; 0 for none.
 
         It waits for as many as were in flight when the last batch ended, up to half of the time
         that the batch will take, counted from that end: whoever got an answer then and asks again
-        does so soon. Nothing when nobody has asked for a while.
+        does so soon. Up to all of that time while the process `is_working`, at such answers and
+        questions: the batch would only compete with them. Nothing when nobody has asked for a
+        while.
         """
         count = len(self.waiting)
         wanted = self._wanted()
         if count >= wanted:
             return 0.0
-        left = self.last_end + self.estimate.seconds(count) / 2 - now
+        passed = now - self.last_end
+        run = self.estimate.seconds(count)
+        left = run / 2 - passed
+        if left <= 0 and run > passed and is_working():
+            left = min(run * STEP, run - passed)
         if left <= 0:
             return 0.0
         self.wanted = wanted
