@@ -222,14 +222,18 @@ def test_who_makes_the_batch_complete_calls_the_leader() -> None:
 
 
 def test_a_window_lasts_longer_while_the_process_has_other_work() -> None:
-    line = make_line(run_time=1.0)
-    line.last_end, line.last_in_flight = 0.0, 3
+    line = make_line()
+    for size, seconds in ((1, 1.0), (2, 1.5), (4, 2.0)):
+        line.estimate.note(size, seconds)
+    line.last_end, line.last_in_flight = 0.0, 4
     line.join(item_at(0.0), 0.0)
+    # Half of what a batch of the one takes that is there, whatever else there is to do.
     assert line.window(0.4, lambda: True) == pytest.approx(0.1)
     assert line.window(0.5, lambda: False) == 0.0
-    assert line.window(0.5, lambda: True) == pytest.approx(STEP)
-    assert line.window(0.95, lambda: True) == pytest.approx(0.05)
-    assert line.window(1.0, lambda: True) == 0.0
+    # What one of four takes.
+    assert line.window(0.5, lambda: True) == pytest.approx(2.0 * STEP)
+    assert line.window(1.95, lambda: True) == pytest.approx(0.05)
+    assert line.window(2.0, lambda: True) == 0.0
 
 
 def test_a_full_queue_refuses_and_says_when_to_come_back() -> None:

@@ -28,8 +28,10 @@ LEAD, CALL, WAIT = "lead", "call", "wait"
 HEADROOM = 0.75
 #: Waiting items that are looked through for those that go together with the leader, per item.
 LOOK_AHEAD = 4
-#: Part of the time that a batch takes, after which a leader that waits for longer looks again.
+#: A leader that waits for longer looks again after that part of the time that a batch takes, and
+#: not before so many seconds.
 STEP = 0.125
+STEP_SECONDS = 100e-6
 
 
 class Courtesy:
@@ -206,19 +208,20 @@ class Line:
 
         It waits for as many as were in flight when the last batch ended, up to half of the time
         that the batch will take, counted from that end: whoever got an answer then and asks again
-        does so soon. Up to all of that time while the process `is_working`, at such answers and
-        questions: the batch would only compete with them. Nothing when nobody has asked for a
-        while.
+        does so soon. While the process `is_working`, at such answers and questions, up to the time
+        that a batch of all of those will take: it would only compete with them. Nothing when nobody
+        has asked for a while.
         """
         count = len(self.waiting)
         wanted = self._wanted()
         if count >= wanted:
             return 0.0
         passed = now - self.last_end
-        run = self.estimate.seconds(count)
-        left = run / 2 - passed
-        if left <= 0 and run > passed and is_working():
-            left = min(run * STEP, run - passed)
+        left = self.estimate.seconds(count) / 2 - passed
+        if left <= 0:
+            longest = self.estimate.seconds(wanted)
+            if longest > passed and is_working():
+                left = min(max(longest * STEP, STEP_SECONDS), longest - passed)
         if left <= 0:
             return 0.0
         self.wanted = wanted
