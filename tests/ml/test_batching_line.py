@@ -221,19 +221,52 @@ def test_who_makes_the_batch_complete_calls_the_leader() -> None:
     assert [line.join(item_at(0.1), 0.1) for _ in range(2)] == [WAIT, CALL]
 
 
-def test_a_window_lasts_longer_while_the_process_has_other_work() -> None:
+def doubling_line(fixed: float, each: float) -> Line:
+    """After a batch of four has ended at 0, with somebody who asks again."""
     line = make_line()
-    for size, seconds in ((1, 1.0), (2, 1.5), (4, 2.0)):
-        line.estimate.note(size, seconds)
+    for size in (1, 2, 4):
+        line.estimate.note(size, fixed + each * size)
     line.last_end, line.last_in_flight = 0.0, 4
     line.join(item_at(0.0), 0.0)
-    # Half of what a batch of the one takes that is there, whatever else there is to do.
+    return line
+
+
+@pytest.mark.parametrize(("fixed", "each"), [(1.0, 0.0), (0.8, 0.2), (0.2, 0.8)])
+def test_a_window_lasts_half_of_what_one_batch_saves_against_two(fixed: float, each: float) -> None:
+    line = doubling_line(fixed, each)
+    assert line.window(0.0) == pytest.approx(fixed / 2)
+    assert line.window(fixed / 4) == pytest.approx(fixed / 4)
+    assert line.window(fixed) == 0.0
+
+
+def test_there_is_no_window_where_nothing_is_saved() -> None:
+    assert doubling_line(0.0, 1.0).window(0.0) == 0.0
+
+
+def test_a_window_lasts_longer_while_the_process_has_other_work() -> None:
+    line = doubling_line(1.0, 0.25)
     assert line.window(0.4, lambda: True) == pytest.approx(0.1)
-    assert line.window(0.5, lambda: False) == 0.0
-    # What one of four takes.
-    assert line.window(0.5, lambda: True) == pytest.approx(2.0 * STEP)
+    assert line.window(0.6, lambda: False) == 0.0
+    # As long as a batch of four takes.
+    assert line.window(0.6, lambda: True) == pytest.approx(2.0 * STEP)
     assert line.window(1.95, lambda: True) == pytest.approx(0.05)
-    assert line.window(2.0, lambda: True) == 0.0
+    assert line.window(2.1, lambda: True) == 0.0
+
+
+def test_a_crowd_is_expected_again_until_its_batch_could_have_ended() -> None:
+    line = doubling_line(1.0, 0.25)
+    line.note_crowd(4, 0.0)
+    leader = line.leader
+    assert leader is not None
+    # One that is quick is computed by itself, while the others are about to ask.
+    line.take(leader, 0.7)
+    line.ended(1, 1.9)
+    assert line.last_in_flight == 4
+    line.last_end = -inf
+    assert not line.claim(1.95)
+    assert line.claim(2.05)
+    line.ended(1, 2.05)
+    assert line.last_in_flight == 1
 
 
 def test_a_full_queue_refuses_and_says_when_to_come_back() -> None:

@@ -169,6 +169,15 @@ def use(estimate: Estimate, batches: int, first_costs: int) -> None:
         before = size
 
 
+def test_what_one_batch_saves_against_two() -> None:
+    estimate = Estimate(8)
+    for size in (1, 2, 4):
+        estimate.note(size, 1.0 + 0.25 * size)
+    assert estimate.saved(2, 2) == pytest.approx(1.0)
+    # A size is tried because it may cost no more than the larger part.
+    assert estimate.saved(4, 2) == pytest.approx(1.5)
+
+
 def test_a_size_is_not_given_up_for_its_first_batch() -> None:
     estimate = Estimate(32)
     use(estimate, 40, first_costs=20)

@@ -77,7 +77,8 @@ class Alone(Leading):
             else:  # PERF: the same but for the pace, where nobody has come
                 line.running = line.computing = 0
                 line.last_end = now
-                line.last_in_flight = 1
+                if now >= line.crowd_until:
+                    line.last_in_flight = 1
                 line.was_busy = False
         if leader is not None:
             self._start(leader)

@@ -95,12 +95,11 @@ class Estimate:
 
     def note(self, size: int, seconds: float, busy: float = 0.0) -> None:
         """A batch of `size` took so many `seconds`, of which its thread was `busy` for so many."""
-        index = min((size - 1).bit_length(), len(self.classes) - 1)
         self.batches += 1
         if 0 < seconds * BUSY <= busy:
             self._seen_busy = self.batches
         self.is_busy = self.batches - self._seen_busy < BUSY_FOR
-        if self.classes[index].note(size, seconds, busy):
+        if self._class_of(size).note(size, seconds, busy):
             self._best = self._find_best()
             self.of_one, self.fastest_of_one = self.seconds(1), self.fastest(1)
         self.last = busy if self.is_busy else seconds
@@ -131,8 +130,20 @@ class Estimate:
 
     def fastest(self, size: int) -> float:
         """Seconds that a batch of this size takes where nothing disturbs it."""
-        known = self.classes[min((size - 1).bit_length(), len(self.classes) - 1)]
+        known = self._class_of(size)
         return known.fastest if known.size else self.seconds(size)
+
+    def saved(self, some: int, others: int) -> float:
+        """Seconds that so many items take less when they are computed together with others.
+
+        All of those of the smaller part, as long as it has not been tried.
+        """
+        apart = self.seconds(some), self.seconds(others)
+        is_known = self._class_of(some + others).size > 0
+        return sum(apart) - (self.seconds(some + others) if is_known else max(apart))
+
+    def _class_of(self, size: int) -> SizeClass:
+        return self.classes[min((size - 1).bit_length(), len(self.classes) - 1)]
 
     def best_size(self) -> int:
         """Items that a batch should have at most, if there are as many.

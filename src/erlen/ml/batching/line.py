@@ -88,10 +88,12 @@ class Line:
         #: Batches and items that are being computed.
         self.running = 0
         self.computing = 0
-        #: When the last batch began and ended, and how many were in flight at its end.
+        #: When the last batch began and ended.
         self.last_start = -inf
         self.last_end = -inf
+        #: How many were in flight at the end of a batch, and until when they are expected again.
         self.last_in_flight = 1
+        self.crowd_until = -inf
         self.was_busy = False
         self.courtesy = Courtesy()
         self._seen = 0
@@ -110,6 +112,8 @@ class Line:
         if now < self.last_end + self.estimate.of_one / 2:  # as `_is_busy`
             if self.last_in_flight > 1 or self._is_courteous(True, on_loop):
                 return False
+        elif now < self.crowd_until:
+            return False
         elif on_loop and self.courtesy.is_due(Courtesy.TRY_IDLE_EVERY):
             return False
         self.running = self.computing = 1
@@ -207,21 +211,21 @@ class Line:
         """Seconds for which the leader should wait for more items, at most; 0 for none.
 
         It waits for as many as were in flight when the last batch ended, up to half of the time
-        that the batch will take, counted from that end: whoever got an answer then and asks again
-        does so soon. While the process `is_working`, at such answers and questions, up to the time
-        that a batch of all of those will take: it would only compete with them. Nothing when nobody
-        has asked for a while.
+        that is saved when they are computed together, counted from that end: whoever got an answer
+        then and asks again does so soon. While the process `is_working`, at such answers and
+        questions, up to the time that the batch of all will take: it would only compete with them.
+        Nothing when nobody has asked for a while.
         """
         count = len(self.waiting)
         wanted = self._wanted()
         if count >= wanted:
             return 0.0
         passed = now - self.last_end
-        left = self.estimate.seconds(count) / 2 - passed
+        left = self.estimate.saved(count, wanted - count) / 2 - passed
         if left <= 0:
-            longest = self.estimate.seconds(wanted)
-            if longest > passed and is_working():
-                left = min(max(longest * STEP, STEP_SECONDS), longest - passed)
+            run = self.estimate.seconds(wanted)
+            if passed < run and is_working():
+                left = min(max(run * STEP, STEP_SECONDS), run - passed)
         if left <= 0:
             return 0.0
         self.wanted = wanted
@@ -287,10 +291,21 @@ class Line:
             pace = (now - begun) / size
             self.pace += (pace - self.pace) * (0.125 if self.pace else 1.0)
         self.last_end = now
-        self.last_in_flight = self.computing + len(self.waiting)
+        self.note_crowd(self.computing + len(self.waiting), now)
         self.running -= 1
         self.computing -= size
         self.was_busy = bool(self.waiting or self.running)
+
+    def note_crowd(self, in_flight: int, now: float) -> None:
+        """So many were in flight at the end of a batch.
+
+        Those of a larger batch are expected again until the next one could have ended: when a small
+        one ends in between, most of them are not here yet.
+        """
+        if in_flight >= self.last_in_flight or now >= self.crowd_until:
+            self.last_in_flight = in_flight
+            if in_flight > 1:
+                self.crowd_until = now + self.estimate.seconds(self._wanted())
 
     # Estimates
 
