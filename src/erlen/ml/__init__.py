@@ -38,7 +38,9 @@ if t.TYPE_CHECKING:
 
 
 def _http_form(error: BatchingError) -> t.Any:
-    return import_module(".problems", __name__).problem_of(error)
+    from .problems import problem_of
+
+    return problem_of(error)
 
 
 # Where a view calls a batched function itself, a full queue is a 503 as well.
