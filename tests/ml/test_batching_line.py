@@ -253,6 +253,15 @@ def test_a_window_lasts_longer_while_the_process_has_other_work() -> None:
     assert line.window(2.1, lambda: True) == 0.0
 
 
+def test_a_window_leaves_the_time_that_the_batch_takes() -> None:
+    line = doubling_line(1.0, 0.25)
+    leader = line.leader
+    assert leader is not None
+    leader.until = 2.3
+    assert line.window(0.0) == pytest.approx(0.3)
+    assert line.window(0.3) == 0.0
+
+
 def test_a_crowd_is_expected_again_until_its_batch_could_have_ended() -> None:
     line = doubling_line(1.0, 0.25)
     line.note_crowd(4, 0.0)

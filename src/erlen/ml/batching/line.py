@@ -214,7 +214,7 @@ class Line:
         that is saved when they are computed together, counted from that end: whoever got an answer
         then and asks again does so soon. While the process `is_working`, at such answers and
         questions, up to the time that the batch of all will take: it would only compete with them.
-        Nothing when nobody has asked for a while.
+        Nothing when nobody has asked for a while, and nothing that the leader's deadline forbids.
         """
         count = len(self.waiting)
         wanted = self._wanted()
@@ -226,6 +226,9 @@ class Line:
             run = self.estimate.seconds(wanted)
             if passed < run and is_working():
                 left = min(max(run * STEP, STEP_SECONDS), run - passed)
+        leader = self.leader
+        if leader is not None and leader.until != inf:
+            left = min(left, leader.until - now - self.estimate.seconds(wanted))
         if left <= 0:
             return 0.0
         self.wanted = wanted
