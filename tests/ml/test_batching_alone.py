@@ -12,8 +12,8 @@ import pytest
 from erlen.ml import Batcher
 from erlen.ml.batching.alone import MEASURED_ALWAYS, MEASURED_EACH
 from erlen.ml.batching.estimate import TRIED, Estimate
+from erlen.ml.batching.inline import FIRST_BAN, LONGEST_BAN, RARE
 from erlen.ml.batching.items import Item
-from erlen.ml.batching.leading import FIRST_BAN, LONGEST_BAN, RARE
 from erlen.ml.batching.line import Line
 
 STALL = 0.05

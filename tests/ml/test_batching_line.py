@@ -221,7 +221,7 @@ def test_who_makes_the_batch_complete_calls_the_leader() -> None:
     assert [line.join(item_at(0.1), 0.1) for _ in range(2)] == [WAIT, CALL]
 
 
-def doubling_line(fixed: float, each: float) -> Line:
+def line_after_four(fixed: float, each: float) -> Line:
     """After a batch of four has ended at 0, with somebody who asks again."""
     line = make_line()
     for size in (1, 2, 4):
@@ -233,18 +233,18 @@ def doubling_line(fixed: float, each: float) -> Line:
 
 @pytest.mark.parametrize(("fixed", "each"), [(1.0, 0.0), (0.8, 0.2), (0.2, 0.8)])
 def test_a_window_lasts_half_of_what_one_batch_saves_against_two(fixed: float, each: float) -> None:
-    line = doubling_line(fixed, each)
+    line = line_after_four(fixed, each)
     assert line.window(0.0) == pytest.approx(fixed / 2)
     assert line.window(fixed / 4) == pytest.approx(fixed / 4)
     assert line.window(fixed) == 0.0
 
 
 def test_there_is_no_window_where_nothing_is_saved() -> None:
-    assert doubling_line(0.0, 1.0).window(0.0) == 0.0
+    assert line_after_four(0.0, 1.0).window(0.0) == 0.0
 
 
 def test_a_window_lasts_longer_while_the_process_has_other_work() -> None:
-    line = doubling_line(1.0, 0.25)
+    line = line_after_four(1.0, 0.25)
     assert line.window(0.4, lambda: True) == pytest.approx(0.1)
     assert line.window(0.6, lambda: False) == 0.0
     # As long as a batch of four takes.
@@ -254,7 +254,7 @@ def test_a_window_lasts_longer_while_the_process_has_other_work() -> None:
 
 
 def test_a_window_leaves_the_time_that_the_batch_takes() -> None:
-    line = doubling_line(1.0, 0.25)
+    line = line_after_four(1.0, 0.25)
     leader = line.leader
     assert leader is not None
     leader.until = 2.3
@@ -263,7 +263,7 @@ def test_a_window_leaves_the_time_that_the_batch_takes() -> None:
 
 
 def test_a_crowd_is_expected_again_until_its_batch_could_have_ended() -> None:
-    line = doubling_line(1.0, 0.25)
+    line = line_after_four(1.0, 0.25)
     line.note_crowd(4, 0.0)
     leader = line.leader
     assert leader is not None

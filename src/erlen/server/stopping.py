@@ -128,8 +128,10 @@ def ignore_signals() -> None:
 
     Handlers in Python have no effect in the interpreter's last moments, in which the default has.
     """
-    for number in (*STOPPING, *filter(None, [getattr(signal, "SIGHUP", None)])):
+    for number in STOPPING:
         signal.signal(number, signal.SIG_IGN)
+    if hasattr(signal, "SIGHUP"):
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
 
 
 def _on_thread(handle: Callable[[], None]) -> Callable[..., None]:

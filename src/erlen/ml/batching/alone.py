@@ -7,8 +7,9 @@ import typing as t
 from contextvars import Context
 
 from .computing import checked, steps
+from .inline import BLOCKING_SECONDS
 from .items import RUNNING, Item
-from .leading import BLOCKING_SECONDS, Leading, running_batcher
+from .leading import Leading, running_batcher
 from .stats import COUNTED_AT_ONCE
 
 #: Batches of one, run where nothing else is there, of which one is measured, once so many were.

@@ -22,8 +22,8 @@ from ...paths import caller_place, find_source
 from .alone import TAKEN, Alone, NeedsThread
 from .collate import Collate, CollateLike, collate_for
 from .errors import BatcherClosed, DeadlineExceeded
+from .inline import INLINE_SECONDS
 from .items import DONE, GONE, Item, call_on
-from .leading import INLINE_SECONDS
 from .line import LEAD
 from .signal import Signal, resolve
 from .stats import Observer, Stats

@@ -10,18 +10,17 @@ import threading
 import time
 import typing as t
 from contextvars import Context, ContextVar
-from math import inf
 
 from ...engine import bridge
 from .computing import interrupted, is_out_of_memory, steps
 from .errors import QueueFull
 from .estimate import Estimate
+from .inline import Inline
 from .items import DONE, GONE, RUNNING, Item, call_on, deliver
 from .line import CALL, LEAD, Line
 from .runner import Runners
 from .signal import LoopSignal, Signal
 from .stats import Tally
-from .telling import Telling
 from .work import Work
 
 if t.TYPE_CHECKING:
@@ -35,21 +34,11 @@ if t.TYPE_CHECKING:
 
 #: Seconds that a thread sleeps to let others go first: the system makes some 50 microseconds of it.
 GIVING_WAY = 1e-6
-#: Seconds that a batch may take at most to be run on the event loop itself.
-INLINE_SECONDS = 0.002
-#: Seconds that one must not take there; after such a run, none is tried for a while.
-BLOCKING_SECONDS = 0.02
-#: Of a function that computes, one such run in so many batches is let pass.
-RARE = 100
-#: Seconds for which none is tried, after the first such run and at most.
-FIRST_BAN = 10.0
-LONGEST_BAN = 640.0
-
 #: The token of the batcher whose function runs.
 running_batcher: ContextVar[object] = ContextVar("erlen_running_batcher")
 
 
-class Leading(Telling):
+class Leading(Inline):
     """The part of a batcher that has its batches computed."""
 
     function: Callable[..., t.Any]
@@ -59,13 +48,12 @@ class Leading(Telling):
     workers: int
     pure: bool
     is_async: bool
-    _may_run_on_loop: bool
     collate: Collate
-    _clock: Callable[[], float]
 
     def _reset(self) -> None:
         """Begin, or begin anew: what a forked process has inherited belongs to its parent."""
         self._lock = threading.Lock()
+        self._reset_bans()
         self._token = object()
         self._estimate = Estimate(self.max_size)
         self._line = Line(self._estimate, self.max_queue, self.workers)
@@ -75,9 +63,6 @@ class Leading(Telling):
         self._when_idle: list[Callable[[], object]] = []
         #: Batches of an async function that are being computed, and the tasks that do so.
         self._awaited: dict[asyncio.Task[None], list[Item]] = {}
-        self._banned_until = -inf
-        self._ban = 0.0
-        self._stalled_at = -RARE
 
     def _join(self, item: Item) -> str:
         """Let an item wait; what its waiter has to do then. Raises what keeps it out."""
@@ -107,14 +92,6 @@ class Leading(Telling):
     def _place(self, leader: Item) -> None:
         """Decide where the leader's batch is computed; the lock is held."""
         leader.leads_on_loop = leader.loop is not None and (self.is_async or self._is_quick())
-
-    def _is_quick(self) -> bool:
-        """Whether a batch is better computed on the loop than taken to a thread and back."""
-        estimate, line = self._estimate, self._line
-        if not (self._may_run_on_loop and estimate.is_known) or self._clock() < self._banned_until:
-            return False
-        size = min(max(len(line.waiting), line.last_in_flight), estimate.best_size())
-        return estimate.fastest(size) <= INLINE_SECONDS
 
     def _call_leader(self) -> None:
         leader = self._line.leader
@@ -251,28 +228,6 @@ class Leading(Telling):
         begun = self._clock()
         self._compute_on_loop(batch)
         self._mind(self._clock() - begun)
-
-    def _mind(self, seconds: float) -> None:
-        """An event loop was kept from its work for so long."""
-        if seconds <= BLOCKING_SECONDS:
-            return
-        estimate = self._estimate
-        if estimate.is_busy:
-            # A thread that was interrupted while it computed would have been anywhere else, too.
-            if estimate.last <= BLOCKING_SECONDS:
-                return
-            # So would one that has collected garbage.
-            before, self._stalled_at = self._stalled_at, estimate.batches
-            if estimate.batches - before >= RARE:
-                return
-        if self._clock() > self._banned_until + self._ban:
-            self._ban = 0.0  # the last time is long ago
-        self._keep_off_loops()
-
-    def _keep_off_loops(self) -> None:
-        """Compute on no event loop for a while, each time for longer."""
-        self._ban = min(self._ban * 2, LONGEST_BAN) or FIRST_BAN
-        self._banned_until = self._clock() + self._ban
 
     def _compute_on_loop(self, batch: list[Item]) -> None:
         """Run the function once; where that fails, others try again, beside the loop."""
