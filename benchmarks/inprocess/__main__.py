@@ -25,6 +25,7 @@ BESIDE_FLASK = {
     "rules": 0.12,
     "echo": 0.15,
     "form": 0.40,
+    "abort": 0.25,
     "404": 0.40,
     "404-handler": 0.40,
     "session": 0.40,

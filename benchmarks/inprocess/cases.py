@@ -80,6 +80,7 @@ CASES = {
             body=urlencode(FORM).encode(),
             content_type="application/x-www-form-urlencoded",
         ),
+        Case("abort", "basic", "/abort", 409, "any", None),
         Case("404", "basic", "/missing", 404, "any", None),
         Case("404-handler", "handler", "/missing", 404, "json", {"error": "not found"}),
         Case("hooks", "hooks", "/hooks", 200, "html", "Hello, ada!"),

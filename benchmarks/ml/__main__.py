@@ -119,15 +119,17 @@ def print_leavers(found: Found, clock: str) -> None:
 
 
 def print_overload(found: Found, clock: str) -> None:
-    heads = ("capacity", "offered", "goodput", "p99, ms", "503", "p99, ms", "else")
+    heads = ("capacity", "offered", "goodput", "ratio", "p99, ms", "503", "p99, ms", "else")
     print(f"\n{'three times too much':24}" + "".join(f"{head:>10}" for head in heads))
-    for name, both in found.items():
-        once = both["offered"]
-        line = f"{name:24}{both['capacity']['per_second']:>10.0f}"
-        line += f"{once['offered'] / once['seconds']:>10.0f}{once['per_second']:>10.0f}"
-        line += f"{milliseconds(once, 'answered', 'p99'):>10}{once['refused']['count']:>10}"
-        line += f"{milliseconds(once, 'refused', 'p99'):>10}{gates.neither_share(once):>10.1%}"
-        print(line)
+    for name, runs in found.items():
+        for run in runs:
+            once = run["offered"]
+            line = f"{name:24}{run['capacity']['per_second']:>10.0f}"
+            line += f"{once['offered'] / once['seconds']:>10.0f}{once['per_second']:>10.0f}"
+            line += f"{gates.overload_goodput(run, clock):>10.2f}"
+            line += f"{milliseconds(once, 'answered', 'p99'):>10}{once['refused']['count']:>10}"
+            line += f"{milliseconds(once, 'refused', 'p99'):>10}{gates.neither_share(once):>10.1%}"
+            print(line)
 
 
 def print_ids(found: Found, clock: str) -> None:

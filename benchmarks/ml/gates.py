@@ -62,8 +62,8 @@ def gates_of(result: Found, clock: str) -> list[Gate]:
         if name == "erlen-asgi":  # WSGI has no way to tell that a client has left
             share = median(goodput_of_stayers(run, clock) for run in runs)
             gates.append(Gate(f"leavers, goodput / ideal, {name}", share, least=LEAVERS))
-    for name, once in result.get("overload", {}).items():
-        gates += _of_overload(name, once, clock)
+    for name, runs in result.get("overload", {}).items():
+        gates += _of_overload(name, runs, clock)
     for interface, once in result.get("ids", {}).items():
         gates.append(Gate(f"ids, {interface}: wrong answers", once["wrong"], most=0.0))
     return gates
@@ -142,16 +142,23 @@ def goodput_of_stayers(run: dict[str, Found], clock: str) -> float:
     return ideal / leave["seconds"]
 
 
-def _of_overload(name: str, once: Found, clock: str) -> Iterator[Gate]:
-    capacity, offered = once["capacity"], once["offered"]
-    goodput = rate(offered, clock) / rate(capacity, clock)
+def overload_goodput(run: Found, clock: str) -> float:
+    """Results a second where too much is offered, by those where as much is as can be done."""
+    return rate(run["offered"], clock) / rate(run["capacity"], clock)
+
+
+def _of_overload(name: str, runs: list[Found], clock: str) -> Iterator[Gate]:
+    """The goodput as a rule, and all else at the worst."""
+    goodput = median(overload_goodput(run, clock) for run in runs)
     yield Gate(f"overload, goodput, {name}", goodput, least=OVERLOAD)
+    offered = [run["offered"] for run in runs]
     for label, kind, most in (("accepted", "answered", ACCEPTED), ("refused", "refused", REFUSED)):
-        slowest = offered[kind].get("p99", 0.0) / tables.DEADLINE
+        slowest = max(once[kind].get("p99", 0.0) for once in offered) / tables.DEADLINE
         yield Gate(f"overload, p99 of {label} / deadline, {name}", slowest, most=most)
-    refused = offered["refused"]["count"] / max(offered["offered"], 1)
+    refused = min(once["refused"]["count"] / max(once["offered"], 1) for once in offered)
     yield Gate(f"overload, refused, {name}", refused, least=REFUSED_SHARE)
-    yield Gate(f"overload, neither 200 nor 503, {name}", neither_share(offered), most=NEITHER)
+    neither = max(neither_share(once) for once in offered)
+    yield Gate(f"overload, neither 200 nor 503, {name}", neither, most=NEITHER)
 
 
 def neither_share(once: Found) -> float:

@@ -69,6 +69,10 @@ def section(number: int, environ: dict[str, Any]) -> Answer:
     return OK, HTML, f"{number} {item}".encode(), []
 
 
+def abort(environ: dict[str, Any]) -> Answer:
+    return "409 CONFLICT", JSON, b'{"error": "conflict"}', []
+
+
 def missing(environ: dict[str, Any]) -> Answer:
     return "404 NOT FOUND", JSON, b'{"error": "not found"}', []
 
@@ -82,6 +86,7 @@ BASIC = {
     "/session": session,
     "/template": template,
     "/static": static,
+    "/abort": abort,
 }
 
 

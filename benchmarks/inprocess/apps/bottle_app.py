@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from bottle import Bottle, request, response, static_file
+from bottle import Bottle, abort, request, response, static_file
 
 from ..cases import RULES
 from . import FILES
@@ -51,6 +51,10 @@ def add_basic(app: Any) -> None:
     @app.get("/template")
     def template() -> Any:
         return render_rows()
+
+    @app.get("/abort")
+    def conflict() -> Any:
+        abort(409, "conflict")
 
     @app.get("/static/<name:path>")
     def static(name: str) -> Any:

@@ -57,6 +57,11 @@ class Template:
         resp.text = render_rows()
 
 
+class Abort:
+    def on_get(self, req: Any, resp: Any) -> None:
+        raise falcon.HTTPConflict(description="conflict")
+
+
 class Hooks:
     def on_get(self, req: Any, resp: Any) -> None:
         resp.content_type = HTML
@@ -99,6 +104,7 @@ def build(route_set: str) -> Any:
         app.add_route("/form", Form())
         app.add_route("/session", Session())
         app.add_route("/template", Template())
+        app.add_route("/abort", Abort())
         app.add_static_route("/static", str(FILES / "static"))
     elif route_set == "handler":
         app.add_error_handler(falcon.HTTPNotFound, not_found)

@@ -53,6 +53,10 @@ def add_basic(app: Any, flask: Any) -> None:
     def template() -> Any:
         return flask.render_template("rows.html", heading="Prices", rows=ROWS)
 
+    @app.get("/abort")
+    def conflict() -> None:
+        flask.abort(409, "conflict")
+
 
 def add_handler(app: Any, flask: Any) -> None:
     @app.errorhandler(404)

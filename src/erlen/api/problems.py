@@ -28,6 +28,7 @@ if t.TYPE_CHECKING:
 
 MEDIA_TYPE = "application/problem+json"
 _MOST_TEXT = 200
+_encode = json.JSONEncoder(default=str).encode
 
 
 class Fault(t.TypedDict):
@@ -99,7 +100,7 @@ class Problem(HTTPException):
         return self.__dict__.get("description")
 
     def get_body(self, environ: t.Any = None, scope: t.Any = None) -> str:
-        return json.dumps(self.document(), default=str)
+        return _encode(self.document())
 
     def get_headers(self, environ: t.Any = None, scope: t.Any = None) -> list[tuple[str, str]]:
         return [("Content-Type", MEDIA_TYPE), *self.more_headers.items()]
@@ -126,6 +127,7 @@ def _again(cls: type[Problem], code: int, state: dict[str, t.Any]) -> Problem:
     return made
 
 
+@cache
 def phrase_of(code: int) -> str:
     """The name of a status."""
     # RFC 9110, 15.5.21; before Python 3.13 the standard library has the older name.

@@ -12,6 +12,17 @@ if t.TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
 
 
+def start_message(status: str, headers: list[tuple[str, str]]) -> dict[str, t.Any]:
+    """The message that starts a response."""
+    return {
+        "type": "http.response.start",
+        "status": int(status[:3]),
+        "headers": [
+            (name.lower().encode("latin1"), value.encode("latin1")) for name, value in headers
+        ],
+    }
+
+
 class Answer:
     """A `start_response` that keeps what it is told (PEP 3333)."""
 
@@ -40,14 +51,7 @@ class Answer:
 
     def message(self) -> dict[str, t.Any]:
         """The message that starts the response."""
-        return {
-            "type": "http.response.start",
-            "status": int(self.status[:3]),
-            "headers": [
-                (name.lower().encode("latin1"), value.encode("latin1"))
-                for name, value in self.headers
-            ],
-        }
+        return start_message(self.status, self.headers)
 
 
 class DirectAnswer(Answer):

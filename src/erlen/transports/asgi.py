@@ -16,11 +16,12 @@ from weakref import ref
 from werkzeug.exceptions import BadRequest, HTTPException
 
 from ..engine import bridge
+from ..engine.respond import Page
 from ..engine.threads import waiting
 from ..signals import audience
 from ..state import NOTHING, current
 from ..wrappers.scope import EXTRA, PROXY_FIX, BodyStream, Inbox, environ_of, path_in_app
-from .answer import Answer, DirectAnswer
+from .answer import Answer, DirectAnswer, start_message
 from .mount import serve_start
 from .presence import Presence
 from .wsgi import MOST_HOSTS, serve_directly, wsgi_app
@@ -129,6 +130,10 @@ async def asgi_app(app: t.Any, scope: Scope, receive: Receive, send: Send) -> No
                     ]
                     await send({"type": "http.response.start", "status": 200, "headers": headers})
                     await send({"type": "http.response.body", "body": body})
+                    return
+                if done.__class__ is Page:
+                    await send(start_message(done.status, done.headers))
+                    await send({"type": "http.response.body", "body": done.body})
                     return
             except OSError as error:
                 if not Exchange(request._inbox, send).explains(error):

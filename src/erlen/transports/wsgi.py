@@ -10,11 +10,11 @@ from __future__ import annotations
 import collections.abc as cabc
 import typing as t
 
-from werkzeug.exceptions import NotFound
+from werkzeug.exceptions import HTTPException, NotFound
 
 from ..ctx import _IMPLIED, RequestContext
 from ..engine.pipeline import now
-from ..engine.respond import Ready, ready_body
+from ..engine.respond import Ready, ready_body, ready_page
 from ..signals import audience
 from ..state import NOTHING, current
 from .answer import DirectAnswer
@@ -147,7 +147,7 @@ def serve_directly(
 
     `call` calls the view, in the edge's form, with the values of the match. `marks` is the
     environ, or stands for it where that was not made: it tells whether there is a cookie. Without
-    a `start_response` the answer is body and content type, or a `DirectAnswer`.
+    a `start_response` the answer is body and content type, a `Page`, or a `DirectAnswer`.
     """
     app = program.app
     ctx = _new(RequestContext)
@@ -160,7 +160,7 @@ def serve_directly(
     ctx._is_used = False
     ctx._token = token = current.set((None, ctx))
     error: BaseException | None = None
-    body = None
+    body = page = None
     try:
         try:
             try:
@@ -170,26 +170,27 @@ def serve_directly(
                     view: t.Any = plan.on_loop if start_response is None else plan.view
                     rv = _run_hooked(program, plan, ctx, view)
             except Exception as raised:
-                program = now(program)
-                rv = program.handle_user_exception(program, ctx, raised)
-            else:
-                if (
-                    plan.is_final
-                    and "HTTP_COOKIE" not in marks
-                    and program is app._program
-                    and (not ctx._is_used or _is_final(ctx))
-                    and not (audience.ever and audience.listens())
-                ):
-                    kind = rv.__class__
-                    if kind is Ready:
-                        body, content_type = rv
-                    elif kind is str and program.text_type is not None:
-                        body, content_type = rv.encode(), program.text_type
-                    else:
-                        ready = ready_body(program, rv)
-                        if ready is not None:
-                            body, content_type = ready
-            if body is None:
+                current_program = now(program)
+                rv = current_program.handle_user_exception(current_program, ctx, raised)
+            if (
+                plan.is_final
+                and "HTTP_COOKIE" not in marks
+                and program is app._program
+                and (not ctx._is_used or _is_final(ctx))
+                and not (audience.ever and audience.listens())
+            ):
+                kind = rv.__class__
+                if kind is Ready:
+                    body, content_type = rv
+                elif kind is str and program.text_type is not None:
+                    body, content_type = rv.encode(), program.text_type
+                else:
+                    ready = ready_body(program, rv)
+                    if ready is not None:
+                        body, content_type = ready
+                    elif isinstance(rv, HTTPException):
+                        page = ready_page(program, rv)
+            if body is None and page is None:
                 if program is not app._program:
                     program = now(program)
                 if rv.__class__ is Ready:
@@ -203,9 +204,12 @@ def serve_directly(
             error = raised
             raise
         if start_response is None:
-            if body is None:
-                return DirectAnswer().take(response, request.environ)
-            return body, content_type
+            if body is not None:
+                return body, content_type
+            return page or DirectAnswer().take(response, request.environ)
+        if page is not None:
+            start_response(page.status, page.headers)
+            return [page.body]
         if body is None:
             return _send(program, response, marks, start_response)
         start_response(
