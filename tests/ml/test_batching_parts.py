@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from random import Random
 
 import pytest
 from hypothesis import given
@@ -111,7 +112,7 @@ def test_the_least_size_that_costs_little_more_than_the_best_is_chosen(
     fixed: float, each: float, best: int
 ) -> None:
     estimate = Estimate(32)
-    for size in (1, 2, 4, 8, 16, 32) * TRIED:
+    for size in (1, 2, 4, 8, 16, 32) * (TRIED + 1):
         estimate.note(size, fixed + each * size)
     assert estimate.best_size() == best
 
@@ -148,13 +149,38 @@ def test_what_interrupts_long_runs_does_not_make_a_busy_function_dear(
 
 def test_other_sizes_are_tried_at_times() -> None:
     estimate = Estimate(32)
-    for size in (1, 2, 4, 8, 16, 32) * TRIED:
+    for size in (1, 2, 4, 8, 16, 32) * (TRIED + 1):
         estimate.note(size, 0.001 * size)
     sizes = []
     for _ in range(400):
         sizes.append(size := estimate.best_size())
         estimate.note(size, 0.001 * size)
-    assert [size for size in sizes if size > 1] == [2, 2, 2, 4, 4, 4]
+    assert [size for size in sizes if size > 1] == [*[2] * 3, *[16] * 3] * 2
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_sizes_that_are_dear_at_first_do_not_keep_batches_small(seed: int) -> None:
+    """The first batch of a size is dear in each thread, and whoever leads computes."""
+    random = Random(seed)
+    estimate = Estimate(64)
+    seen = {(size, thread) for size in (1, 2) for thread in range(64)}
+    size = 1
+    for _ in range(512):
+        thread = random.randrange(64)
+        seconds = 90e-6 + 25e-6 * size + (0 if (size, thread) in seen else 0.0009)
+        seen.add((size, thread))
+        estimate.note(size, seconds, seconds)
+        size = estimate.best_size()
+    assert estimate.best_size() >= 32
+
+
+def test_a_size_far_from_the_best_is_not_tried_where_it_would_take_long() -> None:
+    estimate = Estimate(64)
+    sizes = set()
+    for _ in range(1024):
+        sizes.add(size := estimate.best_size())
+        estimate.note(size, 0.02 * size, 0.02 * size)
+    assert max(sizes) == 2
 
 
 def use(estimate: Estimate, batches: int, first_costs: int) -> None:

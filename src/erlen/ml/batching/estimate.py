@@ -27,13 +27,16 @@ OVERHEAD = 30e-6
 #: wait for anything, also in the next runs: where threads share a core, most are interrupted.
 BUSY = 0.7
 BUSY_FOR = 1024
-#: After so many batches of the same limit, another one is tried for some, since the first of a size
-#: is dearer than the next ones: of these times the size, in turns. One beyond the neighbour, too;
-#: not where a batch takes longer than so many seconds, for those who wait.
+#: Now and then another size is tried for some batches, since the first of a size is dearer than the
+#: next ones: of the best these times the size, in turns. That is done after so many batches, after
+#: twice and four times as many, and from then on after every so many: at the beginning all is dear,
+#: in each thread anew, and small sizes may look as cheap as large ones.
+EXPLORE_FIRST = 16
 EXPLORE_EVERY = 128
 EXPLORED_AT_ONCE = 3
-EXPLORED = (2.0, 0.5, 4.0)
-FAR_SECONDS = 0.005
+EXPLORED = (4.0, 2.0, 16.0, 0.5)
+#: Beyond the neighbour only where a batch would not take longer than that, for those who wait.
+FAR_SECONDS = 0.02
 #: Batches of a class that tell that it is no better than smaller ones.
 TRIED = 3
 #: After so many batches, it is tried whether twice the size fits into memory again.
@@ -64,7 +67,7 @@ class SizeClass:
         if self.count > KEPT and self.count % EVERY:
             return False
         in_order = sorted(last)
-        middle = len(in_order) // 2 if len(in_order) > 2 else 0
+        middle = (len(in_order) - 1) // 2
         self.seconds = in_order[middle][0]
         self.fastest = in_order[0][0]
         self.busy = sorted(run[1] for run in last)[middle]
@@ -91,6 +94,7 @@ class Estimate:
         self.of_one = 0.0
         self.fastest_of_one = inf
         self._best = 1
+        self._times = 1.0
         self._seen_busy = -BUSY_FOR
 
     def note(self, size: int, seconds: float, busy: float = 0.0) -> None:
@@ -102,6 +106,7 @@ class Estimate:
         if self._class_of(size).note(size, seconds, busy):
             self._best = self._find_best()
             self.of_one, self.fastest_of_one = self.seconds(1), self.fastest(1)
+        self._times = self._explored()
         self.last = busy if self.is_busy else seconds
         if self.limit < self.max_size and self.batches % FORGET_LIMIT_AFTER == 0:
             self.limit = min(self.limit * 2, self.max_size)
@@ -152,13 +157,22 @@ class Estimate:
         was measured where larger batches have not been tried yet.
         """
         best = min(self._best, self.limit)
-        explored, since = divmod(self.batches, EXPLORE_EVERY)
-        if since < EXPLORED_AT_ONCE and explored:
-            times = EXPLORED[(explored - 1) % len(EXPLORED)]
-            if times > 2 and self.seconds(best) > FAR_SECONDS:
-                times = 2.0
-            return max(1, min(int(best * times), self.limit))
-        return best
+        times = self._times
+        if times == 1:
+            return best
+        if times > 2:
+            times = max(2.0, min(times, FAR_SECONDS / max(self.seconds(best), 1e-9)))
+        return max(1, min(int(best * times), self.limit))
+
+    def _explored(self) -> float:
+        """What the best size is multiplied with for the next batch."""
+        turn, since = divmod(self.batches, EXPLORE_EVERY)
+        if not turn:
+            turn = (self.batches // EXPLORE_FIRST).bit_length() - 1
+            if turn < 0:
+                return 1.0
+            since = self.batches - (EXPLORE_FIRST << turn)
+        return EXPLORED[turn % len(EXPLORED)] if since < EXPLORED_AT_ONCE else 1.0
 
     def _find_best(self) -> int:
         costs = [self._cost(known) if known.size else None for known in self.classes]
