@@ -14,7 +14,6 @@ from .harness import Case, Cases, Framework, call, get, post
 
 cases = Cases()
 Log = list[t.Any]
-Headers = list[tuple[str, str]]
 
 
 def with_headers(*headers: tuple[t.Any, t.Any], code: int = 503) -> http.HTTPException:
@@ -60,7 +59,7 @@ class Calling(http.NotFound):
 
 
 class Unfinished(http.NotFound):
-    """As some extensions make them: without the constructor of the base."""
+    """Without the constructor of the base."""
 
     def __init__(self) -> None:
         Exception.__init__(self, "unfinished")

@@ -112,7 +112,7 @@ def test_the_least_size_that_costs_little_more_than_the_best_is_chosen(
     fixed: float, each: float, best: int
 ) -> None:
     estimate = Estimate(32)
-    for size in (1, 2, 4, 8, 16, 32) * (TRIED + 1):
+    for size in (1, 2, 4, 8, 16, 32) * (TRIED + 1):  # after 16 batches, another size is tried
         estimate.note(size, fixed + each * size)
     assert estimate.best_size() == best
 

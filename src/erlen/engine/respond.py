@@ -123,7 +123,7 @@ class Page(t.NamedTuple):
 _STATUS_LINES: dict[t.Any, str] = {
     code: f"{code} {name.upper()}" for code, name in HTTP_STATUS_CODES.items() if code >= 400
 }
-#: Where the pages of errors are made without a look at the request.
+#: Where pages of errors are made without a look at the request: of text, the content type first.
 _ASKS_NOBODY = ("erlen.api.problems", "werkzeug.exceptions")
 _MAKERS = ("get_body", "get_description", "get_headers")
 #: Headers that a response makes anew, or that the page has of itself.
@@ -145,9 +145,7 @@ def ready_page(program: Program, error: HTTPException) -> Page | None:
     for maker in _MAKERS:
         if getattr(kind, maker).__module__ not in _ASKS_NOBODY:
             return None
-    body, headers = error.get_body(), error.get_headers()
-    if body.__class__ is not str or not headers or headers[0][0] != "Content-Type":
-        return None
+    headers = error.get_headers()
     for pair in headers:
         for text in pair:
             if text.__class__ is not str or not (text.isascii() and text.isprintable()):
@@ -155,8 +153,8 @@ def ready_page(program: Program, error: HTTPException) -> Page | None:
     names = {name.lower() for name, _ in headers[1:]}
     if len(names) < len(headers) - 1 or not names.isdisjoint(_OWN_HEADERS):
         return None
-    encoded = body.encode()
-    return Page(status, [*headers, ("Content-Length", str(len(encoded)))], encoded)
+    body = error.get_body().encode()
+    return Page(status, [*headers, ("Content-Length", str(len(body)))], body)
 
 
 def _error_page(cls: type[Response], error: HTTPException) -> Response:
