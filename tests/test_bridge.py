@@ -19,7 +19,7 @@ from typing import Any
 
 import pytest
 
-from erlen.engine import bridge
+from erlen.engine import bridge, greenlets
 from erlen.engine.bridge import async_to_sync, await_, is_bridged, is_coroutine_function, run
 
 var: contextvars.ContextVar[str] = contextvars.ContextVar("var", default="unset")
@@ -59,7 +59,7 @@ def in_new_thread(func: Callable[[], Any]) -> Any:
 
 
 def idle_loops() -> list[Any]:
-    return [kept.loop for kept in bridge._of_thread.loops.idle]
+    return [kept.loop for kept in greenlets.of_thread.loops.idle]
 
 
 # The same on a kept loop and in a greenlet
@@ -477,10 +477,12 @@ thread.start(); thread.join()
 
 
 def test_importing_the_bridge_loads_neither_asyncio_nor_greenlet(run_python: RunPython) -> None:
-    path = os.path.abspath(bridge.__file__)
+    path = os.path.dirname(bridge.__file__)
     done = run_python(
-        "import sys, runpy\n"
-        f"runpy.run_path({path!r})\n"
+        "import sys, types\n"
+        "engine = sys.modules['engine'] = types.ModuleType('engine')\n"
+        f"engine.__path__ = [{path!r}]\n"
+        "import engine.bridge\n"
         "print(sorted({'asyncio', 'greenlet', 'inspect'} & set(sys.modules)))"
     )
     assert done.stdout == "[]\n", done.stderr
@@ -818,7 +820,7 @@ def test_greenlets_are_pooled_and_bounded(outcome: str) -> None:
 
     async def main() -> None:
         gate = asyncio.Event()
-        tasks = [asyncio.create_task(run(view, gate)) for _ in range(2 * bridge.IDLE_LIMIT)]
+        tasks = [asyncio.create_task(run(view, gate)) for _ in range(2 * greenlets.IDLE_LIMIT)]
         await asyncio.sleep(0)
         if outcome == "is cancelled":
             for task in tasks:
@@ -827,11 +829,11 @@ def test_greenlets_are_pooled_and_bounded(outcome: str) -> None:
             gate.set()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    before = living_greenlets() - len(getattr(bridge._of_thread, "greenlets", []))
+    before = living_greenlets() - len(getattr(greenlets.of_thread, "greenlets", []))
     for _ in range(3):
         asyncio.run(main())
-        assert len(bridge._of_thread.greenlets) == bridge.IDLE_LIMIT
-        assert living_greenlets() - before == bridge.IDLE_LIMIT
+        assert len(greenlets.of_thread.greenlets) == greenlets.IDLE_LIMIT
+        assert living_greenlets() - before == greenlets.IDLE_LIMIT
 
 
 def test_idle_greenlets_end_with_their_thread() -> None:
@@ -839,7 +841,7 @@ def test_idle_greenlets_end_with_their_thread() -> None:
 
     def use() -> list[weakref.ref[Any]]:
         asyncio.run(run(lambda: await_(slow_reply())))
-        return [weakref.ref(idle) for idle in bridge._of_thread.greenlets]
+        return [weakref.ref(idle) for idle in greenlets.of_thread.greenlets]
 
     before = living_greenlets()
     idle = in_new_thread(use)

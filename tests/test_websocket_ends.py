@@ -17,7 +17,7 @@ from greenlet import greenlet
 from sockets import Client, connected, run_async
 
 from erlen import BlockingWebsocket, Erlen, Websocket, WebsocketDisconnected, g, request, websocket
-from erlen.engine import bridge
+from erlen.engine import greenlets
 
 pytestmark = pytest.mark.timeout(30)
 
@@ -642,7 +642,7 @@ async def test_clients_that_leave_at_any_moment_leave_nothing_behind(app: Erlen)
 
 def count_greenlets_at_work() -> int:
     """Without those that wait in this thread's pool: it is emptied."""
-    bridge._of_thread.greenlets.clear()
+    greenlets.of_thread.greenlets.clear()
     gc.collect()
     # By type: some objects answer `isinstance` with a warning.
     return sum(issubclass(type(thing), greenlet) for thing in gc.get_objects())

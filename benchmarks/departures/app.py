@@ -25,7 +25,7 @@ from erlen import (
     websocket,
 )
 from erlen.ctx import AppContext, RequestContext
-from erlen.engine import bridge
+from erlen.engine import greenlets
 from erlen.state import NOTHING, current
 
 app = Erlen("departures")
@@ -232,12 +232,12 @@ def held() -> dict[str, int]:
     objects = gc.get_objects()
     # Every thread has one more, which is not the bridge's.
     # By type: some objects answer `isinstance` with a warning.
-    greenlets = [o for o in objects if issubclass(type(o), greenlet)]
-    greenlets = [o for o in greenlets if hasattr(o, "_erlen_bridge")]
-    idle = getattr(bridge._of_thread, "greenlets", ())
+    at_work = [o for o in objects if issubclass(type(o), greenlet)]
+    at_work = [o for o in at_work if hasattr(o, "_erlen_bridge")]
+    idle = getattr(greenlets.of_thread, "greenlets", ())
     return {
         "tasks": len(asyncio.all_tasks()),
-        "greenlets": sum(not found.dead for found in greenlets) - len(idle),
+        "greenlets": sum(not found.dead for found in at_work) - len(idle),
         "contexts": sum(issubclass(type(o), (AppContext, RequestContext)) for o in objects),
         "current": current.get() is not NOTHING,
         "files": len(os.listdir("/proc/self/fd")),

@@ -94,13 +94,19 @@ def print_throughput(model: str, found: Found, clock: str) -> None:
         )
         print("  one client, {}: p50 {:.3f} ms, {:.3f} without batching".format(ours, *middle))
     for name, shares in found["arrivals"].items():
-        for share, once in shares.items():
-            figures = [milliseconds(once, "answered", key) for key in ("p50", "p99")]
-            answered = gates.answered_share(once)
-            print(
-                f"  arrivals at {float(share):.0%} of {name}: {answered:.1%} answered,"
-                f" p50 {figures[0]} ms, p99 {figures[1]} ms"
-            )
+        for share, turns in shares.items():
+            print(f"  arrivals at {float(share):.0%} of {name}: " + _told_of(turns))
+
+
+def _told_of(turns: list[Found]) -> str:
+    """What was answered meanwhile in each turn; in brackets where the capacity changed."""
+    shares = [
+        ("{:.0%}" if turn["steady"] else "({:.0%})").format(gates.goodput_share(turn))
+        for turn in turns
+    ]
+    middle = sorted(gates.counted(turns), key=gates.goodput_share)[len(gates.counted(turns)) // 2]
+    figures = [milliseconds(middle, "answered", key) for key in ("p50", "p99")]
+    return f"{', '.join(shares)} answered, p50 {figures[0]} ms, p99 {figures[1]} ms"
 
 
 def print_bad(found: Found, clock: str) -> None:

@@ -100,22 +100,22 @@ def _of_pairs(model: str, pairs: Found) -> Iterator[Gate]:
         yield Gate(f"{model}, one client's p50, {ours}", share, most=ONE_CLIENT)
 
 
-def answered_share(once: Found) -> float:
-    """Of the requests that arrived while it was measured, those with a result."""
-    count: int = once["answered"]["count"]
-    return float(count / once["offered"]) if once["offered"] else 0.0
-
-
 def goodput_share(once: Found) -> float:
     """Results by arrivals, both while it was measured; what waits at the end is missing."""
     return float(once["per_second"] * once["seconds"] / max(once["offered"], 1))
 
 
+def counted(turns: list[Found]) -> list[Found]:
+    """The turns between capacities that hardly differ; all of them where there is none."""
+    return [turn for turn in turns if turn["steady"]] or turns
+
+
 def _of_arrivals(model: str, arrivals: Found) -> Iterator[Gate]:
     for ours in set(OURS) & set(arrivals):
-        for share, once in arrivals[ours].items():
+        for share, turns in arrivals[ours].items():
             label = f"{model}, answered at {float(share):.0%}, {ours}"
-            yield Gate(label, goodput_share(once), least=ARRIVALS)
+            answered = median(goodput_share(turn) for turn in counted(turns))
+            yield Gate(label, answered, least=ARRIVALS)
 
 
 def failed_share(once: Found) -> float:

@@ -16,8 +16,12 @@ Found = dict[str, Any]
 
 #: clients of the closed loop
 CLIENTS = 64
-#: shares of the capacity for requests that arrive as a Poisson process
-SHARES = (0.3, 0.6, 0.9)
+#: shares of the capacity for requests that arrive as a Poisson process, and how often each is
+#: measured: near the capacity it matters what that is
+SHARES = {0.3: 1, 0.6: 1, 0.9: 5}
+#: by so much of it at most the capacity differs before and after; otherwise it is tried again, up
+#: to so many times for each
+UNSTEADY, TRIES = 0.1, 2
 #: what a system with batching is compared with for one client, and for the encoder
 PLAIN = {"erlen-wsgi": "erlen-wsgi-plain", "erlen-asgi": "erlen-asgi-plain"}
 #: seconds of a run of the pairs with one client, and how many pairs
@@ -139,18 +143,39 @@ def _pairs(servers: dict[str, ModelServer], items: list[Any]) -> Found:
 
 
 def _arrivals(servers: dict[str, ModelServer], items: list[Any], seconds: float) -> Found:
-    """Requests that come as a Poisson process, at shares of what clients in a loop get just before:
-    a machine that others use is not as fast as it was some minutes ago."""
+    """Requests that come as a Poisson process, at shares of what clients in a loop get just before.
+
+    In turns with that capacity, since a machine that others use is not as fast as it was a second
+    ago. A turn between two capacities that differ is no measurement of its share.
+    """
     found: Found = {}
-    for name in servers:
-        found[name] = {}
-        for share in SHARES:
-            with awake(servers[name]) as server:
-                loop = loads.run(server, items, connections=CLIENTS, warm=0.3, seconds=seconds)
-                rate = share * loop["per_second"]
-                once = loads.run(server, items, rate=rate, warm=0.5, seconds=seconds)
-            found[name][str(share)] = {**once, "capacity": loop["per_second"]}
+    for name, server in servers.items():
+        with awake(server):
+            found[name] = {
+                str(share): _turns(server, items, seconds, share, count)
+                for share, count in SHARES.items()
+            }
     return found
+
+
+def _turns(
+    server: ModelServer, items: list[Any], seconds: float, share: float, count: int
+) -> list[Found]:
+    """Arrivals at a share of the capacity, until so many are of a steady one."""
+    turns: list[Found] = []
+    after = _capacity(server, items, seconds)
+    while sum(turn["steady"] for turn in turns) < count and len(turns) < TRIES * count:
+        before = after
+        once = loads.run(server, items, rate=share * before, warm=0.5, seconds=seconds)
+        after = _capacity(server, items, seconds)
+        steady = abs(after - before) <= UNSTEADY * before
+        turns.append({**once, "capacity": before, "after": after, "steady": steady})
+    return turns
+
+
+def _capacity(server: ModelServer, items: list[Any], seconds: float) -> float:
+    found = loads.run(server, items, connections=CLIENTS, warm=0.3, seconds=seconds)
+    return float(found["per_second"])
 
 
 def _batches(servers: dict[str, ModelServer]) -> Found:

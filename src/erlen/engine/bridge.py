@@ -7,7 +7,7 @@ The pipeline is plain sync code; what it has to wait for goes through here. The 
   each future it waits for is handed to the request's own task;
 - on a worker thread that an event loop waits for (:func:`calling_back`), on that loop.
 
-Context variables flow in and changes flow back. Only this module and `kept` know greenlets.
+Context variables flow in and changes flow back.
 """
 
 from __future__ import annotations
@@ -19,10 +19,12 @@ import typing as t
 from contextvars import Context, copy_context
 from types import CoroutineType, FunctionType, MethodType
 
+from .greenlets import Suspended, await_in_greenlet, begin, of_thread
+from .greenlets import is_in_greenlet as is_in_greenlet
+
 if t.TYPE_CHECKING:
     import asyncio
-    from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterator
-    from threading import local
+    from collections.abc import Awaitable, Callable, Coroutine, Iterator
 
     from .kept import ThreadLoops
 
@@ -32,10 +34,6 @@ if t.TYPE_CHECKING:
 _CO_COROUTINE = 0x80
 
 T = t.TypeVar("T")
-
-#: How many idle greenlets a thread keeps for the next call, at some 4 KB each. PERF: to make one
-#: and end it adds some 10 microseconds to a request, where more of them wait than are kept.
-IDLE_LIMIT = 1024
 
 
 def await_(awaitable: Awaitable[T]) -> T:
@@ -47,7 +45,7 @@ def await_(awaitable: Awaitable[T]) -> T:
     has called directly, since waiting there would stop the loop itself.
     """
     if is_in_greenlet():
-        return _await_in_greenlet(_as_coroutine(awaitable))
+        return await_in_greenlet(_as_coroutine(awaitable))
     if is_in_coroutine():
         if isinstance(awaitable, CoroutineType):
             awaitable.close()
@@ -60,11 +58,6 @@ def await_(awaitable: Awaitable[T]) -> T:
     if home is not None:
         return _await_at_home(home, awaitable)
     return _await_on_kept_loop(awaitable)
-
-
-def is_in_greenlet() -> bool:
-    """Whether :func:`run` has called this code: :func:`await_` waits in the current task then."""
-    return _getcurrent is not None and getattr(_getcurrent(), "_erlen_bridge", False)
 
 
 def is_in_coroutine() -> bool:
@@ -93,7 +86,7 @@ find_home: Callable[[], asyncio.AbstractEventLoop | None] | None = None
 
 
 def _home() -> asyncio.AbstractEventLoop | None:
-    home: asyncio.AbstractEventLoop | None = getattr(_of_thread, "home", None)
+    home: asyncio.AbstractEventLoop | None = getattr(of_thread, "home", None)
     return find_home() if home is None and find_home is not None else home
 
 
@@ -152,12 +145,12 @@ def calling_back(loop: asyncio.AbstractEventLoop) -> Iterator[None]:
 
     So all coroutines of an application share one loop, with its connections and locks.
     """
-    before = getattr(_of_thread, "home", None)
-    _of_thread.home = loop
+    before = getattr(of_thread, "home", None)
+    of_thread.home = loop
     try:
         yield
     finally:
-        _of_thread.home = before
+        of_thread.home = before
 
 
 def _await_at_home(loop: asyncio.AbstractEventLoop, awaitable: Awaitable[T]) -> T:
@@ -200,19 +193,6 @@ def _hand_over(done: t.Any, task: asyncio.Task[t.Any]) -> None:
 # The loop kept for a thread
 
 
-def _unpatched_local() -> type[local]:
-    """The interpreter's own ``threading.local``, also where gevent has replaced it."""
-    monkey = sys.modules.get("gevent.monkey")
-    if monkey is None:
-        from threading import local
-
-        return local
-    return t.cast("type[local]", monkey.get_original("_thread", "_local"))
-
-
-_of_thread = _unpatched_local()()
-
-
 def _await_on_kept_loop(awaitable: Awaitable[T]) -> T:
     loops = loops_of_thread()
     kept = loops.take()
@@ -231,17 +211,15 @@ def let_finish(task: asyncio.Task[t.Any]) -> None:
 
 def loops_of_thread() -> ThreadLoops:
     """The event loops that are kept for this thread."""
-    loops: ThreadLoops | None = getattr(_of_thread, "loops", None)
+    loops: ThreadLoops | None = getattr(of_thread, "loops", None)
     if loops is None:
         from .kept import ThreadLoops
 
-        loops = _of_thread.loops = ThreadLoops()
+        loops = of_thread.loops = ThreadLoops()
     return loops
 
 
-# The greenlets that run sync code on a loop
-
-_getcurrent: Callable[[], t.Any] | None = None
+# Sync code on a loop
 
 
 async def run(func: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
@@ -261,201 +239,3 @@ async def stepping_aside(awaitable: Awaitable[T]) -> T:
     if "gevent" in sys.modules:
         return await awaitable
     return await run(await_, awaitable)
-
-
-def begin(func: Callable[..., T], /, *args: t.Any) -> T | Suspended[T]:
-    """:func:`run` up to where the call first waits: its result, or what to await for it.
-
-    PERF: a call that never waits needs no coroutine.
-    """
-    here = (_getcurrent or _load_getcurrent())()
-    if here.parent is not None and hasattr(here, "_erlen_bridge"):
-        # Waiting works here already. A greenlet made here would count this one's depth of the
-        # stack as its own, and hand it on to those that are made in it, until there is none left.
-        return func(*args)
-    pool: list[t.Any] | None = getattr(_of_thread, "greenlets", None)
-    worker = pool.pop() if pool else _new_greenlet()
-    if worker.parent is not here:
-        worker.parent = here
-    # The task's own context, not a copy: tokens stay valid on both sides.
-    worker.gr_context = here.gr_context
-    told = worker.switch(func, args)
-    if told.__class__ is not _Outcome:
-        return Suspended(worker, told)
-    if told.error is None and pool is not None and len(pool) < IDLE_LIMIT:
-        # PERF: `_give_back` and `take` without the calls.
-        worker.gr_context = None
-        pool.append(worker)
-        result, told.result = told.result, None
-        return result  # type: ignore[no-any-return]
-    _give_back(worker)
-    return told.take()  # type: ignore[no-any-return]
-
-
-class _Outcome:
-    """What came of the last call of a greenlet."""
-
-    __slots__ = ("error", "result")
-
-    def __init__(self) -> None:
-        self.result: t.Any = None
-        self.error: BaseException | None = None
-
-    def take(self) -> t.Any:
-        error = self.error
-        if error is None:
-            result, self.result = self.result, None
-            return result
-        self.error = None
-        try:
-            raise error
-        finally:
-            del error
-
-
-class Watcher(t.Protocol):
-    """Who is told what a call in a greenlet does."""
-
-    def waits(self, waited_for: t.Any) -> None:
-        """The call waits for a future, or with `None` for its turn."""
-
-    def goes_on(self) -> None:
-        """The waiting is over."""
-
-
-class Suspended(t.Generic[T]):
-    """A call in a greenlet that waits for something; awaiting this runs it to its end."""
-
-    __slots__ = ("_waited_for", "_worker", "watcher")
-
-    def __init__(self, worker: t.Any, waited_for: t.Any) -> None:
-        self._worker = worker
-        self._waited_for = waited_for
-        #: Told of each thing that the call waits for, and when it goes on.
-        self.watcher: Watcher | None = None
-
-    def __await__(self) -> Generator[t.Any, t.Any, T]:
-        worker, told, watcher = self._worker, self._waited_for, self.watcher
-        self._waited_for = None
-        closed = False
-        while told.__class__ is not _Outcome:
-            answer: t.Any = None
-            error: BaseException | None = None
-            if closed:
-                error = RuntimeError("The task is closed: nothing can be awaited in it.")
-            else:
-                if watcher is not None:
-                    watcher.waits(told)
-                try:
-                    answer = yield told
-                except BaseException as thrown:
-                    closed = isinstance(thrown, GeneratorExit)
-                    error = thrown
-                if watcher is not None:
-                    watcher.goes_on()
-            told = worker.switch(answer, error)
-            del answer, error
-        _give_back(worker)
-        return told.take()  # type: ignore[no-any-return]
-
-
-def _give_back(worker: t.Any) -> None:
-    # An idle greenlet must not keep a request's context alive.
-    worker.gr_context = None
-    pool = _of_thread.greenlets
-    if len(pool) < IDLE_LIMIT and not worker.dead:
-        pool.append(worker)
-    elif not worker.dead:
-        worker.switch(None, None)
-
-
-def _load_getcurrent() -> t.Any:
-    global _getcurrent
-    from greenlet import getcurrent  # type: ignore[import-untyped,unused-ignore]
-
-    _getcurrent = getcurrent
-    return getcurrent
-
-
-def _new_greenlet() -> t.Any:
-    """A greenlet that rests until it is handed a call."""
-    from greenlet import greenlet
-
-    if not hasattr(_of_thread, "greenlets"):
-        _of_thread.greenlets = []
-    worker = greenlet(_perform_calls)
-    worker._erlen_bridge = True
-    # The first switch hands nothing over: a greenlet keeps its first arguments for its life.
-    worker.switch()
-    return worker
-
-
-def _perform_calls() -> None:
-    """The body of a pooled greenlet: performs the calls that it is handed, and ends at `None`.
-
-    It holds no reference to its greenlet, which ends with its pool: with its thread.
-    """
-    current = t.cast("Callable[[], t.Any]", _getcurrent)
-    outcome = _Outcome()
-    func, args = current().parent.switch()
-    while func is not None:
-        try:
-            outcome.result = func(*args)
-        except BaseException as error:  # raised again in the task that waits for the call
-            outcome.error = error.with_traceback(_without_first(error))
-        func = args = None
-        func, args = current().parent.switch(outcome)
-
-
-def _without_first(error: BaseException) -> t.Any:
-    trace = error.__traceback__
-    return trace and trace.tb_next
-
-
-def _await_in_greenlet(coro: Coroutine[t.Any, t.Any, T]) -> T:
-    """Step ``coro`` here; only what it waits for crosses over to the task."""
-    try:
-        waited_for = coro.send(None)
-    except StopIteration as stop:  # PERF: many have nothing to wait for
-        return stop.value  # type: ignore[no-any-return]
-    try:
-        return _go_on(coro, waited_for)
-    finally:
-        del waited_for  # an error keeps this frame, and with it what servers cannot collect
-
-
-def _go_on(coro: Coroutine[t.Any, t.Any, T], waited_for: t.Any) -> T:
-    home = t.cast("t.Any", _getcurrent)().parent
-    error: BaseException | None = None
-    thrown: BaseException | None = None
-    try:
-        while True:
-            value, error = home.switch(waited_for)
-            if error is None:
-                waited_for = coro.send(value)
-            else:
-                thrown, error = error, None
-                waited_for = coro.throw(thrown)
-                thrown = None
-    except StopIteration as stop:
-        return stop.value  # type: ignore[no-any-return]
-    finally:
-        waited_for = error = thrown = None
-        coro.close()
-
-
-def stepping(func: Callable[P, Coroutine[t.Any, t.Any, T]]) -> Callable[P, T]:
-    """:func:`async_to_sync` for code that :func:`run` is known to have called."""
-
-    def on_loop(*args: P.args, **kwargs: P.kwargs) -> T:
-        coro = func(*args, **kwargs)
-        try:  # PERF: `_await_in_greenlet` without the call
-            waited_for = coro.send(None)
-        except StopIteration as stop:
-            return stop.value  # type: ignore[no-any-return]
-        try:
-            return _go_on(coro, waited_for)
-        finally:
-            del waited_for
-
-    return on_loop

@@ -10,12 +10,14 @@ from __future__ import annotations
 import typing as t
 from functools import lru_cache, partial
 from keyword import iskeyword
+from math import inf
 
 from werkzeug.exceptions import NotImplemented as NotImplementedByServer
 
 from . import pipeline
-from .bridge import is_bridged, stepping
+from .bridge import is_bridged
 from .derive import READS_JSON, TAKES_VALUES
+from .greenlets import MOST_WAITING, stepping
 from .internals import converters_of, is_outdated
 from .plan import WRAPS_CALL, Function, Plan, Program
 from .registry import fingerprint, foreign
@@ -250,12 +252,14 @@ class Steps:
         self.sources += found
         return tuple(_ready(self.program, function) for _, _, function in found)
 
-    def view(self, view: Function, derived: Function) -> tuple[Function, Function]:
+    def view(
+        self, view: Function, derived: Function, most_waiting: float = inf
+    ) -> tuple[Function, Function]:
         """What stands in a view's place, ready for sync code, and as it is called on a loop."""
         self.sources.append(("view", None, view))
         ready = _ready(self.program, derived)
         if is_bridged(ready) and self.program.overridden.isdisjoint(_WAITERS):
-            return ready, stepping(derived)
+            return ready, stepping(derived, most_waiting)
         return ready, ready
 
 
@@ -288,7 +292,7 @@ def _compile_plan(program: Program, rule: Rule | None) -> Plan:
 
         plan.native = place(view, rule, app)
         derived = _derived(view, rule, app, timeout)
-        plan.view, plan.on_loop = steps.view(view, derived)
+        plan.view, plan.on_loop = steps.view(view, derived, MOST_WAITING)
         caller = _caller(tuple(converters_of(rule)) if rule else ())
         plan.call, plan.call_on_loop = caller(plan.view), caller(plan.on_loop)
         if plan.view is derived:  # PERF: without a call and a dict in between

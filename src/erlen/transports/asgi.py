@@ -16,6 +16,7 @@ from weakref import ref
 from werkzeug.exceptions import BadRequest, HTTPException
 
 from ..engine import bridge
+from ..engine.greenlets import Suspended, begin
 from ..engine.respond import Page
 from ..engine.threads import waiting
 from ..signals import audience
@@ -116,10 +117,10 @@ async def asgi_app(app: t.Any, scope: Scope, receive: Receive, send: Send) -> No
                 request._inbox = inbox
                 request._content = inbox.content
             try:
-                done: t.Any = bridge.begin(
+                done: t.Any = begin(
                     serve_directly, program, plan, plan.call_on_loop, request, marks, None
                 )
-                if done.__class__ is bridge.Suspended:
+                if done.__class__ is Suspended:
                     done = await done
                 if done.__class__ is tuple:
                     body, content_type = done

@@ -15,7 +15,7 @@ from contextvars import copy_context
 
 from werkzeug.exceptions import Forbidden, HTTPException, InternalServerError, ServiceUnavailable
 
-from ..engine import bridge
+from ..engine import bridge, greenlets
 from ..engine.sockets import SocketPlan, SocketThreads, socket_plan
 from ..signals import (
     got_request_exception,
@@ -67,8 +67,8 @@ async def websocket_app(app: t.Any, scope: Scope, receive: Receive, send: Send) 
         if plan.native:
             # PERF: what stands between this and the view is passed for each message.
             socket._watch(plan.cancels)
-            begun: t.Any = bridge.begin(life.run)
-            if begun.__class__ is bridge.Suspended:
+            begun: t.Any = greenlets.begin(life.run)
+            if begun.__class__ is greenlets.Suspended:
                 begun.watcher = socket
                 await begun
         else:

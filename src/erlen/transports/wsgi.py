@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import collections.abc as cabc
 import typing as t
+from functools import partial
 
 from werkzeug.exceptions import HTTPException, NotFound
 
 from ..ctx import _IMPLIED, RequestContext
+from ..engine.greenlets import Suspended
 from ..engine.pipeline import now
 from ..engine.respond import Ready, ready_body, ready_page
 from ..signals import audience
@@ -29,6 +31,8 @@ MOST_HOSTS = 256
 _HTTP = frozenset({"http", "https"})
 # What the constructors of a request class that may be gone around and of contexts are built on.
 _new = object.__new__
+#: Stands for the error of a request that has not ended.
+_SUSPENDED = BaseException()
 
 
 def wsgi_app(
@@ -142,29 +146,37 @@ def serve_directly(
     request: t.Any,
     marks: dict[str, t.Any],
     start_response: StartResponse | None,
+    ctx: RequestContext | None = None,
 ) -> t.Any:
     """A request's life for a plan of built-in stages. PERF: it takes half of the time.
 
     `call` calls the view, in the edge's form, with the values of the match. `marks` is the
     environ, or stands for it where that was not made: it tells whether there is a cookie. Without
-    a `start_response` the answer is body and content type, a `Page`, or a `DirectAnswer`.
+    a `start_response` the answer is body and content type, a `Page`, or a `DirectAnswer`; or a
+    `Suspended`, where the view is a coroutine that waits, and this is called again with the
+    request's context and what goes on with the view.
     """
     app = program.app
-    ctx = _new(RequestContext)
-    ctx.app = app
-    ctx.request = request
-    ctx._program = program
-    ctx._plan = plan
-    ctx._matched = True
-    ctx._is_new = False
-    ctx._is_used = False
-    ctx._token = token = current.set((None, ctx))
+    if ctx is None:
+        ctx = _new(RequestContext)
+        ctx.app = app
+        ctx.request = request
+        ctx._program = program
+        ctx._plan = plan
+        ctx._matched = True
+        ctx._is_new = False
+        ctx._is_used = False
+        ctx._token = token = current.set((None, ctx))
+        is_hooked = plan.hooked
+    else:
+        token = ctx._token
+        is_hooked = False
     error: BaseException | None = None
     body = page = None
     try:
         try:
             try:
-                if not plan.hooked:
+                if not is_hooked:
                     rv = call(request.view_args)
                 else:
                     view: t.Any = plan.on_loop if start_response is None else plan.view
@@ -172,6 +184,10 @@ def serve_directly(
             except Exception as raised:
                 current_program = now(program)
                 rv = current_program.handle_user_exception(current_program, ctx, raised)
+            if rv.__class__ is Suspended:
+                rv.again = partial(_go_on, program, plan, request, marks, ctx)
+                error = _SUSPENDED
+                return rv
             if (
                 plan.is_final
                 and "HTTP_COOKIE" not in marks
@@ -234,9 +250,20 @@ def serve_directly(
                 marks["werkzeug.request"] = None
                 current.reset(token)
                 ctx._token = None
-        else:
+        elif error is not _SUSPENDED:
             _close(program, ctx, error)
         error = None
+
+
+def _go_on(
+    program: Program,
+    plan: Plan,
+    request: t.Any,
+    marks: dict[str, t.Any],
+    ctx: RequestContext,
+    step: t.Callable[..., t.Any],
+) -> t.Any:
+    return serve_directly(program, plan, step, request, marks, None, ctx)
 
 
 def _run_hooked(program: Program, plan: Plan, ctx: RequestContext, view: t.Any) -> t.Any:

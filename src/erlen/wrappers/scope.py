@@ -20,7 +20,7 @@ from werkzeug.wsgi import FileWrapper
 from ..engine.bridge import await_
 
 if t.TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, MutableMapping
+    from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 
     from _typeshed.wsgi import WSGIEnvironment
 
@@ -176,7 +176,8 @@ class Inbox:
         self._content: tuple[str | None, int | None] | None = None
         #: Bytes of the body that were received.
         self._came = 0
-        self._pieces: deque[bytes] = deque()
+        # PERF: `None` while there are none; an empty deque takes as much as a request.
+        self._pieces: deque[bytes] | None = None
         self._held = 0
         # Futures for who has to wait: until a message has come, until a held piece was taken.
         self._receiving: t.Any = None
@@ -197,14 +198,14 @@ class Inbox:
 
     async def next_piece(self) -> bytes:
         """The next piece of the body, empty at its end. Raises ClientDisconnected."""
-        while not self._pieces:
+        while not (pieces := self._pieces):
             if self.ended:
                 return b""
             if self.gone:
                 raise ClientDisconnected()
             self._note_reading()
             await self._take()
-        piece = self._pieces.popleft()
+        piece = pieces.popleft()
         self._held -= len(piece)
         self._tell_of_room()
         return piece
@@ -230,9 +231,9 @@ class Inbox:
 
     def rest(self, limit: int | None) -> bytes:
         """The rest of a body that was received to its end. Raises 413 beyond `limit` bytes."""
-        pieces = self._pieces
-        body = pieces.popleft() if len(pieces) == 1 else b"".join(pieces)
-        pieces.clear()
+        pieces: Sequence[bytes] = self._pieces or ()
+        self._pieces = None
+        body = pieces[0] if len(pieces) == 1 else b"".join(pieces)
         self._held = 0
         if self._drained is not None:
             self._tell_of_room()
@@ -270,7 +271,7 @@ class Inbox:
             if self._held < _MOST_HELD:
                 await self._take()
             elif self.reader is not None and self.reader() is None:
-                self._pieces.clear()
+                self._pieces = None
                 self._held = 0
             else:
                 await self._wait_for_reader()
@@ -311,6 +312,8 @@ class Inbox:
             return
         piece = message.get("body")
         if piece:
+            if self._pieces is None:
+                self._pieces = deque()
             self._pieces.append(bytes(piece))
             self._held += len(piece)
             self._came += len(piece)
