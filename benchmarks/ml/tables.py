@@ -24,8 +24,9 @@ SHARES = {0.3: 1, 0.6: 1, 0.9: 5}
 UNSTEADY, TRIES = 0.1, 2
 #: what a system with batching is compared with for one client, and for the encoder
 PLAIN = {"erlen-wsgi": "erlen-wsgi-plain", "erlen-asgi": "erlen-asgi-plain"}
-#: seconds of a run of the pairs with one client, and how many pairs
-PAIR_SECONDS, PAIRS = 0.6, 5
+#: seconds of a run of the pairs with one client, and how many pairs: many short ones, since a
+#: machine that others use changes its pace within a second
+PAIR_SECONDS, PAIRS = 0.2, 15
 
 #: share of the requests with an item that makes the model raise, and the items of a batch there
 BAD, BAD_BATCH = 0.01, 32
@@ -123,12 +124,12 @@ def _throughput(bench: Bench, model: str) -> Found:
         return {
             "clients": closed,
             "batches": batches,
-            "pairs": _pairs(servers, items),
+            "pairs": _pairs(servers, items, PAIR_SECONDS * (4 if model == "encoder" else 1)),
             "arrivals": _arrivals(asked, items, seconds),
         }
 
 
-def _pairs(servers: dict[str, ModelServer], items: list[Any]) -> Found:
+def _pairs(servers: dict[str, ModelServer], items: list[Any], seconds: float) -> Found:
     """With batching and without, in turns: one client."""
     found: Found = {}
     for name, plain in PLAIN.items():
@@ -137,7 +138,7 @@ def _pairs(servers: dict[str, ModelServer], items: list[Any]) -> Found:
         for number in range(PAIRS):
             for which in (name, plain) if number % 2 else (plain, name):
                 with awake(servers[which]) as server:
-                    once = loads.run(server, items, connections=1, warm=0.15, seconds=PAIR_SECONDS)
+                    once = loads.run(server, items, connections=1, warm=0.1, seconds=seconds)
                 found.setdefault(name, {}).setdefault(which, []).append(once)
     return found
 
