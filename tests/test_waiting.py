@@ -270,6 +270,31 @@ def test_error_raised_after_a_wait_is_handled() -> None:
     assert (status, b"Both want it." in body) == (409, True)
 
 
+def test_error_that_is_being_handled_while_the_view_waits_stays_its_own() -> None:
+    app = Erlen(__name__)
+
+    @app.get("/<int:number>")
+    async def view(number: int) -> Any:
+        try:
+            raise LookupError(number)
+        except LookupError:
+            await turns(number % 4)
+            raise
+
+    @app.errorhandler(LookupError)
+    def handle(error: LookupError) -> Any:
+        assert error.__context__ is None
+        return str(error), 418
+
+    async def main() -> None:
+        call = Caller(app)
+        await call.warm()
+        answers = await asyncio.gather(*(call(f"/{number}") for number in range(MANY)))
+        assert answers == [(418, b"%d" % number) for number in range(MANY)]
+
+    asyncio.run(main())
+
+
 def test_error_that_nobody_handles_is_told_with_its_traceback(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
