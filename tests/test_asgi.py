@@ -11,31 +11,13 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
 import pytest
+from scopes import http
 from werkzeug.exceptions import HTTPException
 
 from erlen import Erlen, Request, Response, await_, g, request, session, stream_with_context
 from erlen.views import MethodView, View
 
 Message = dict[str, Any]
-
-
-def http(path: str = "/", method: str = "GET", **more: Any) -> dict[str, Any]:
-    """A scope as servers make it."""
-    return {
-        "type": "http",
-        "asgi": {"version": "3.0", "spec_version": "2.3"},
-        "http_version": "1.1",
-        "method": method,
-        "scheme": "http",
-        "path": path,
-        "raw_path": path.encode(),
-        "query_string": b"",
-        "root_path": "",
-        "headers": [(b"host", b"localhost")],
-        "client": ("127.0.0.1", 1234),
-        "server": ("127.0.0.1", 80),
-        **more,
-    }
 
 
 async def call(app: Any, scope: dict[str, Any], *bodies: bytes) -> list[Message]:

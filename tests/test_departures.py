@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from scopes import http
 from serving import Server, read_all, running
 
 from benchmarks.departures import sockets
@@ -57,21 +58,7 @@ class Client:
 
     def __init__(self, app: t.Any, path: str = "/", body: bytes = b"", **options: t.Any) -> None:
         self.app = app
-        self.scope = {
-            "type": "http",
-            "asgi": {"version": "3.0", "spec_version": "2.3"},
-            "http_version": "1.1",
-            "method": "POST" if body else "GET",
-            "scheme": "http",
-            "path": path,
-            "raw_path": path.encode(),
-            "query_string": b"",
-            "root_path": "",
-            "headers": [(b"host", b"localhost")],
-            "client": ("127.0.0.1", 1),
-            "server": ("localhost", 80),
-            **options,
-        }
+        self.scope = http(path, "POST" if body else "GET", **options)
         self.messages = [
             {"type": "http.request", "body": body[at : at + 65_536], "more_body": True}
             for at in range(0, len(body), 65_536)

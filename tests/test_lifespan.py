@@ -16,6 +16,7 @@ from queue import Queue
 from typing import Any
 
 import pytest
+from scopes import http
 
 from erlen import Erlen, current_app, g
 from erlen.errors import SetupError
@@ -120,21 +121,7 @@ class AsgiServer:
 
 async def request(app: Any, path: str, **more: Any) -> tuple[int, bytes]:
     messages: list[Any] = []
-    scope = {
-        "type": "http",
-        "asgi": {"version": "3.0"},
-        "http_version": "1.1",
-        "method": "GET",
-        "scheme": "http",
-        "path": path,
-        "raw_path": path.encode(),
-        "query_string": b"",
-        "root_path": "",
-        "headers": [(b"host", b"localhost")],
-        "client": ("127.0.0.1", 1),
-        "server": ("127.0.0.1", 80),
-        **more,
-    }
+    scope = http(path, **more)
 
     async def receive() -> dict[str, Any]:
         return {"type": "http.request", "body": b"", "more_body": False}

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from greenlet import greenlet
+from scopes import http
 from sqlalchemy.util import await_only, greenlet_spawn
 from werkzeug.exceptions import Conflict
 
@@ -29,6 +30,8 @@ def most_waiting(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
     """How many may wait in greenlets; with -1 every view that waits gives its own back."""
     most: int = request.param
     monkeypatch.setattr(compiling, "MOST_WAITING", most)
+    # Others may have left some of theirs at work, or taken them out.
+    monkeypatch.setattr(greenlets.of_thread, "greenlets", greenlets.Pool(), raising=False)
     return most
 
 
@@ -38,8 +41,13 @@ class Caller:
     def __init__(self, app: Any) -> None:
         self.app = app
 
-    async def __call__(self, path: str, body: bytes = b"", **more: Any) -> tuple[int, bytes]:
+    async def __call__(self, path: str, body: bytes = b"") -> tuple[int, bytes]:
         sent: list[Message] = []
+        headers = [
+            (b"host", b"localhost"),
+            (b"content-type", b"application/json"),
+            (b"content-length", str(len(body)).encode()),
+        ]
 
         async def receive() -> Message:
             return {"type": "http.request", "body": body, "more_body": False}
@@ -47,35 +55,12 @@ class Caller:
         async def send(message: Message) -> None:
             sent.append(message)
 
-        await self.app(scope_of(path, body, **more), receive, send)
+        await self.app(http(path, "POST" if body else "GET", headers=headers), receive, send)
         return sent[0]["status"], b"".join(message["body"] for message in sent[1:])
 
     async def warm(self) -> None:
         """The first request of a host goes the long way."""
         await self("/not/to/be/found")
-
-
-def scope_of(path: str, body: bytes = b"", **more: Any) -> dict[str, Any]:
-    length = str(len(body)).encode()
-    return {
-        "type": "http",
-        "asgi": {"version": "3.0", "spec_version": "2.3"},
-        "http_version": "1.1",
-        "method": "POST" if body else "GET",
-        "scheme": "http",
-        "path": path,
-        "raw_path": path.encode(),
-        "query_string": b"",
-        "root_path": "",
-        "headers": [
-            (b"host", b"localhost"),
-            (b"content-type", b"application/json"),
-            (b"content-length", length),
-        ],
-        "client": ("127.0.0.1", 1234),
-        "server": ("127.0.0.1", 80),
-        **more,
-    }
 
 
 def ask(app: Any, path: str, body: bytes = b"") -> tuple[int, bytes]:
@@ -142,7 +127,6 @@ def test_greenlets_are_given_back_while_many_wait(most_waiting: int) -> None:
         gates[:] = asyncio.Event(), asyncio.Event()
         call = Caller(app)
         await call.warm()
-        greenlets.of_thread.greenlets = greenlets.Pool()
         before = count_greenlets()
         tasks = [asyncio.create_task(call("/")) for _ in range(MANY)]
         for gate in gates:
@@ -222,7 +206,7 @@ def test_session_and_functions_after_the_request_are_served_as_ever() -> None:
         async def send(message: Message) -> None:
             sent.append(message)
 
-        await app(scope_of("/"), receive, send)
+        await app(http("/"), receive, send)
 
     asyncio.run(main())
     headers = dict(sent[0]["headers"])
@@ -381,7 +365,7 @@ def test_closing_a_request_that_waits_runs_its_clean_up() -> None:
     async def main() -> None:
         await Caller(app).warm()
         steps.clear()
-        call = app(scope_of("/"), receive, send)
+        call = app(http("/"), receive, send)
         call.send(None)
         call.close()
 

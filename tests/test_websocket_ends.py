@@ -642,7 +642,7 @@ async def test_clients_that_leave_at_any_moment_leave_nothing_behind(app: Erlen)
 
 def count_greenlets_at_work() -> int:
     """Without those that wait in this thread's pool: it is emptied."""
-    greenlets.of_thread.greenlets.clear()
+    greenlets.of_thread.greenlets = greenlets.Pool()
     gc.collect()
     # By type: some objects answer `isinstance` with a warning.
     return sum(issubclass(type(thing), greenlet) for thing in gc.get_objects())

@@ -104,7 +104,8 @@ def _told_of(turns: list[Found]) -> str:
         ("{:.0%}" if turn["steady"] else "({:.0%})").format(gates.goodput_share(turn))
         for turn in turns
     ]
-    middle = sorted(gates.counted(turns), key=gates.goodput_share)[len(gates.counted(turns)) // 2]
+    counted = sorted(gates.counted(turns), key=gates.goodput_share)
+    middle = counted[len(counted) // 2]
     figures = [milliseconds(middle, "answered", key) for key in ("p50", "p99")]
     return f"{', '.join(shares)} answered, p50 {figures[0]} ms, p99 {figures[1]} ms"
 

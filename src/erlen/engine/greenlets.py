@@ -1,9 +1,9 @@
 """The greenlets in which sync code runs on an event loop, so that it can wait there.
 
-A call that does not wait needs one for itself only; :func:`begin` returns its result at once. One
-that waits is :class:`Suspended`, to be awaited in the task that began it. What the call waits for
-in the midst of sync code keeps its greenlet; a view that is a coroutine function and waits by
-itself (:func:`stepping`) gives it back until it goes on. `bridge` is the way in for all others.
+:func:`begin` returns the result of a call that does not wait; one that waits is
+:class:`Suspended`, to be awaited in the task that began it. A call that waits in the midst of sync
+code keeps its greenlet. A coroutine that waits by itself (:func:`stepping`) gives it back until it
+goes on, where many do. The rest of the package comes here through `bridge`, but for the edges.
 """
 
 from __future__ import annotations
@@ -23,9 +23,8 @@ T = t.TypeVar("T")
 #: How many idle greenlets a thread keeps for the next call, at some 4 KB each. PERF: to make one
 #: and end it adds some 10 microseconds to a request, where more of them wait than are kept.
 IDLE_LIMIT = 1024
-#: So many calls of a thread may wait in greenlets for what a coroutine awaits itself. PERF: to give
-#: a greenlet back and take another costs a microsecond, which is gained where many wait: what they
-#: hold no longer fits into the processor's caches then.
+#: So many calls of a thread may keep their greenlets while a coroutine waits by itself. PERF: to
+#: give one back and take another costs a microsecond; to keep it costs some 6 KB.
 MOST_WAITING = 64
 
 _getcurrent: Callable[[], t.Any] | None = None

@@ -263,6 +263,7 @@ def _go_on(
     ctx: RequestContext,
     step: t.Callable[..., t.Any],
 ) -> t.Any:
+    """:func:`serve_directly` for the next step of a view that has waited."""
     return serve_directly(program, plan, step, request, marks, None, ctx)
 
 
