@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import gc
-from collections.abc import Callable, Coroutine
+from collections.abc import Coroutine, Iterable
 from typing import Any
 
 import pytest
@@ -22,7 +22,6 @@ from erlen.state import NOTHING, current
 MANY = 300
 
 Message = dict[str, Any]
-Main = Callable[[], Coroutine[Any, Any, Any]]
 
 
 @pytest.fixture(params=[-1, greenlets.MOST_WAITING], ids=["without", "in-greenlets"], autouse=True)
@@ -72,6 +71,11 @@ def ask(app: Any, path: str, body: bytes = b"") -> tuple[int, bytes]:
     return asyncio.run(main())
 
 
+async def all_of(calls: Iterable[Coroutine[Any, Any, tuple[int, bytes]]]) -> list[Any]:
+    """The answers; an error where one never comes."""
+    return await asyncio.wait_for(asyncio.gather(*calls), 60)
+
+
 async def turns(number: int = 1) -> int:
     for _ in range(number):
         await asyncio.sleep(0)
@@ -103,7 +107,7 @@ def test_each_of_many_gets_its_own_answer() -> None:
         call = Caller(app)
         await call("/0", b'{"value": 0}')
         bodies = [b'{"value": %d}' % (number + MANY) for number in range(MANY)]
-        answers = await asyncio.gather(*(call(f"/{n}", body) for n, body in enumerate(bodies)))
+        answers = await all_of(call(f"/{n}", body) for n, body in enumerate(bodies))
         for number, (status, body) in enumerate(answers):
             assert status == 200
             assert body == b'{"number":%d,"value":%d}\n' % (number, number + MANY)
@@ -273,7 +277,7 @@ def test_error_that_is_being_handled_while_the_view_waits_stays_its_own() -> Non
     async def main() -> None:
         call = Caller(app)
         await call.warm()
-        answers = await asyncio.gather(*(call(f"/{number}") for number in range(MANY)))
+        answers = await all_of(call(f"/{number}") for number in range(MANY))
         assert answers == [(418, b"%d" % number) for number in range(MANY)]
 
     asyncio.run(main())
@@ -400,7 +404,7 @@ def test_sync_code_waits_before_and_after_the_view_does() -> None:
     async def main() -> None:
         call = Caller(app)
         await call.warm()
-        answers = await asyncio.gather(*(call(f"/{number}") for number in range(MANY)))
+        answers = await all_of(call(f"/{number}") for number in range(MANY))
         for number, (status, body) in enumerate(answers):
             values = b"[3,%d,4]" % (number % 4 + 1)
             assert status == 200
@@ -430,7 +434,7 @@ def test_greenlets_made_in_a_view_lead_back_to_it() -> None:
     async def main() -> None:
         call = Caller(app)
         await call.warm()
-        answers = await asyncio.gather(*(call(f"/{number}") for number in range(MANY)))
+        answers = await all_of(call(f"/{number}") for number in range(MANY))
         for number, (status, body) in enumerate(answers):
             found = b",".join(b"%d" % (number + step) for step in range(4))
             assert status == 200
@@ -465,7 +469,7 @@ def test_greenlet_that_a_view_keeps_finds_its_way_back() -> None:
         call = Caller(app)
         await call.warm()
         names = [f"n{number}-" for number in range(MANY)]
-        answers = await asyncio.gather(*(call(f"/{name}") for name in names))
+        answers = await all_of(call(f"/{name}") for name in names)
         for name, (status, body) in zip(names, answers, strict=True):
             expected = " ".join([*(f"{name}{number}" for number in range(5)), "ended"])
             assert (status, body.decode()) == (200, expected)
@@ -498,7 +502,7 @@ def test_application_called_in_a_view_waits_too() -> None:
         call = Caller(outer)
         await call.warm()
         kinds = ["awaited", "bridged", "task"] * 30
-        answers = await asyncio.gather(*(call(f"/{k}/{n}") for n, k in enumerate(kinds)))
+        answers = await all_of(call(f"/{k}/{n}") for n, k in enumerate(kinds))
         for number, (kind, (status, body)) in enumerate(zip(kinds, answers, strict=True)):
             assert (status, body.decode()) == (200, f"200 {number}! /{kind}/{number}")
 
