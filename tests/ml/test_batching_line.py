@@ -14,7 +14,16 @@ from hypothesis import strategies as st
 from erlen.ml.batching.errors import BatcherClosed, Hopeless, QueueFull
 from erlen.ml.batching.estimate import Estimate
 from erlen.ml.batching.items import Item
-from erlen.ml.batching.line import CALL, LEAD, STEP, WAIT, Courtesy, Line
+from erlen.ml.batching.line import (
+    CALL,
+    CROWD_SECONDS,
+    CROWD_STEP_SECONDS,
+    LEAD,
+    STEP,
+    WAIT,
+    Courtesy,
+    Line,
+)
 
 MILLISECOND = 0.001
 
@@ -245,12 +254,81 @@ def test_there_is_no_window_where_nothing_is_saved() -> None:
 
 def test_a_window_lasts_longer_while_the_process_has_other_work() -> None:
     line = line_after_four(1.0, 0.25)
-    assert line.window(0.4, lambda: True) == pytest.approx(0.1)
-    assert line.window(0.6, lambda: False) == 0.0
+    assert line.window(0.4, lambda: 1.0) == pytest.approx(0.1)
+    assert line.window(0.6, lambda: 0.4) == 0.0
     # As long as a batch of four takes.
-    assert line.window(0.6, lambda: True) == pytest.approx(2.0 * STEP)
-    assert line.window(1.95, lambda: True) == pytest.approx(0.05)
-    assert line.window(2.1, lambda: True) == 0.0
+    assert line.window(0.6, lambda: 0.6) == pytest.approx(2.0 * STEP)
+    assert line.window(1.95, lambda: 0.6) == pytest.approx(0.05)
+    assert line.window(2.1, lambda: 1.0) == 0.0
+
+
+def test_where_there_is_time_for_nothing_else_a_window_lasts_as_long_as_it_brings_items() -> None:
+    line = line_after_four(0.0005, 0.0)
+    assert line.window(0.0006, lambda: 1.0) == CROWD_STEP_SECONDS
+    line.join(item_at(0.001), 0.001)
+    assert line.window(0.0010, lambda: 1.0) == CROWD_STEP_SECONDS
+    assert line.window(0.0014, lambda: 1.0) == 0.0  # nobody has come
+    line.join(item_at(0.0014), 0.0014)
+    assert line.window(0.0014, lambda: 1.0) == CROWD_STEP_SECONDS
+    assert line.join(item_at(0.0014), 0.0014) == CALL
+    assert line.window(0.0014, lambda: 1.0) == 0.0  # all are here
+
+
+@pytest.mark.parametrize(("now", "share"), [(0.0006, 0.8), (CROWD_SECONDS, 1.0)])
+def test_such_a_window_is_neither_where_there_is_time_nor_endless(now: float, share: float) -> None:
+    assert line_after_four(0.0005, 0.0).window(now, lambda: share) == 0.0
+
+
+def test_each_batch_looks_for_those_who_come_anew() -> None:
+    line = line_after_four(0.0005, 0.0)
+    assert line.window(0.0006, lambda: 1.0) > 0.0
+    leader = line.leader
+    assert leader is not None
+    line.take(leader, 0.0006)
+    line.ended(1, 0.0011)
+    line.last_in_flight = 4
+    line.join(item_at(0.0011), 0.0011)
+    assert line.window(0.0017, lambda: 1.0) > 0.0
+
+
+@pytest.mark.parametrize(("on_loop", "turns"), [(True, 2), (False, 1)])
+def test_a_loop_may_turn_once_in_vain_before_a_batch(on_loop: bool, turns: int) -> None:
+    line = line_after_four(0.004, 0.0)
+    line.courtesy.gain = 1.0
+    assert line.gives_way(0.0, on_loop)
+    for turn in range(1, turns):
+        assert line.gave_way(0.001 * turn, on_loop)
+    assert not line.gave_way(0.003, on_loop)
+    # One that brings something makes up for it.
+    line.courtesy.gain = 1.0
+    assert line.gives_way(0.0, on_loop)
+    line.join(item_at(0.0), 0.0)
+    for turn in range(turns):
+        assert line.gave_way(0.001 * turn, on_loop)
+    assert not line.gave_way(0.003, on_loop)
+
+
+@pytest.mark.parametrize("on_loop", [True, False])
+def test_turns_that_bring_items_go_on_for_longer_on_a_loop(on_loop: bool) -> None:
+    line = line_after_four(0.004, 0.0)
+    line.courtesy.gain = 1.0
+    assert line.gives_way(0.0, on_loop)
+    line.join(item_at(0.0), 0.0)
+    assert line.gave_way(0.0045, on_loop) is on_loop
+    line.join(item_at(0.0), 0.0)
+    assert not line.gave_way(CROWD_SECONDS, on_loop)
+
+
+def test_turns_of_a_loop_leave_the_time_that_the_batch_takes() -> None:
+    line = line_after_four(0.004, 0.0)
+    leader = line.leader
+    assert leader is not None
+    leader.until = 0.01
+    assert line.gives_way(0.0, on_loop=True)
+    line.join(item_at(0.0), 0.0)
+    assert line.gave_way(0.0055, on_loop=True)
+    line.join(item_at(0.0), 0.0)
+    assert not line.gave_way(0.0065, on_loop=True)
 
 
 def test_a_window_leaves_the_time_that_the_batch_takes() -> None:
@@ -276,6 +354,16 @@ def test_a_crowd_is_expected_again_until_its_batch_could_have_ended() -> None:
     assert line.claim(2.05)
     line.ended(1, 2.05)
     assert line.last_in_flight == 1
+
+
+@pytest.mark.parametrize(("pace", "until"), [(0.002, 0.008), (0.0001, 0.001), (1.0, CROWD_SECONDS)])
+def test_a_crowd_is_expected_again_until_it_could_have_been_served(
+    pace: float, until: float
+) -> None:
+    line = line_after_four(0.001, 0.0)
+    line.pace = pace
+    line.note_crowd(4, 0.0)
+    assert line.crowd_until == pytest.approx(until)
 
 
 def test_a_full_queue_refuses_and_says_when_to_come_back() -> None:

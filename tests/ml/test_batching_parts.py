@@ -23,13 +23,13 @@ numpy = pytest.importorskip("numpy")
 # Work
 
 
-def test_a_process_works_that_computes_for_most_of_the_time(
+def test_the_work_of_a_process_is_what_it_computed_since_the_last_look(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     looks = iter([(0.0, 5.0), (1.0, 5.6), (2.0, 6.0), (2.0, 6.0), (4.0, 8.0)])
     monkeypatch.setattr(Work, "now", staticmethod(lambda: next(looks)))
     work = Work()
-    assert [work.goes_on() for _ in range(4)] == [True, False, False, True]
+    assert [work.share() for _ in range(4)] == pytest.approx([0.6, 0.4, 0.0, 1.0])
 
 
 # Culprits

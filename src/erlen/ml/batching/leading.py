@@ -6,6 +6,7 @@ What decides is in `line`; here threads and loops are brought to do it.
 from __future__ import annotations
 
 import functools
+import os
 import threading
 import time
 import typing as t
@@ -34,6 +35,8 @@ if t.TYPE_CHECKING:
 
 #: Seconds that a thread sleeps to let others go first: the system makes some 50 microseconds of it.
 GIVING_WAY = 1e-6
+#: Lets the server's own threads go first, where they share the loop's processor; not on Windows.
+yield_processor: Callable[[], object] = getattr(os, "sched_yield", int)
 #: The token of the batcher whose function runs.
 running_batcher: ContextVar[object] = ContextVar("erlen_running_batcher")
 
@@ -191,6 +194,7 @@ class Leading(Inline):
                 yields = self._line.gives_way(self._clock(), on_loop=True)
             if yields:
                 # PERF: one turn of the loop costs as much as a quick model.
+                yield_processor()
                 call_on(t.cast("t.Any", leader.loop), self._begin_on_loop, leader, True)
             else:
                 self._begin_on_loop(leader)
@@ -210,11 +214,12 @@ class Leading(Inline):
             return
         with self._lock:
             now = self._clock()
-            again = has_given_way and self._line.gave_way(now)
+            again = has_given_way and self._line.gave_way(now, on_loop=True)
             waits = again or self._line.window(now) > 0
             is_quick = self._is_quick()
         if waits:
             # Shorter than the grain of the loop's timers: whatever has come in goes first.
+            yield_processor()
             t.cast("t.Any", leader.loop).call_soon(self._begin_on_loop, leader, again)
             return
         if not is_quick:  # others have come meanwhile
@@ -313,7 +318,7 @@ class Leading(Inline):
 
     def _window(self) -> float:
         """Seconds for which the leader should wait; the lock is held."""
-        return self._line.window(self._clock(), self._work.goes_on)
+        return self._line.window(self._clock(), self._work.share)
 
     def _window_of(self, leader: Item) -> float:
         """Seconds for which a leader that has waited should wait on."""

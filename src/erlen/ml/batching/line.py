@@ -32,6 +32,13 @@ LOOK_AHEAD = 4
 #: not before so many seconds.
 STEP = 0.125
 STEP_SECONDS = 100e-6
+#: The process is at work that computes for this share of the time, and at nothing else that does
+#: for that one.
+AT_WORK, SATURATED = 0.5, 0.9
+#: While nothing else is done, a leader waits on for so many seconds after the last batch at most,
+#: as long as each of these brings items; and so long at most a crowd is expected again.
+CROWD_SECONDS = 0.02
+CROWD_STEP_SECONDS = 800e-6
 
 
 class Courtesy:
@@ -97,6 +104,9 @@ class Line:
         self.was_busy = False
         self.courtesy = Courtesy()
         self._seen = 0
+        #: Turns of the loop that have brought nothing, and how many waited when the leader looked.
+        self._in_vain = 0
+        self._looked = 0
         #: Seconds an item takes while there is enough to do; 0 while unknown.
         self.pace = 0.0
 
@@ -176,6 +186,7 @@ class Line:
         Other threads only where they may have come meanwhile; a turn of the loop costs little.
         """
         self._seen = count = len(self.waiting)
+        self._in_vain = 0
         if 1 < count >= self._wanted():
             return False
         return self._is_courteous(self._is_busy(now, count), on_loop)
@@ -186,18 +197,24 @@ class Line:
             return (busy and self.estimate.best_size() > 1) or self.courtesy.is_due()
         return busy and self.courtesy.is_due()
 
-    def gave_way(self, now: float) -> bool:
+    def gave_way(self, now: float, on_loop: bool = False) -> bool:
         """The leader has let others go first; whether it does so again.
 
         It does as long as that brings items and more are expected, but no longer than a batch
-        takes, counted from the end of the last one.
+        takes, counted from the end of the last one. A loop that has callbacks to run has nothing
+        better to do than to run them: there it may last longer, and one turn may bring nothing,
+        since it is the server's threads that bring what the next one finds.
         """
         count, before = len(self.waiting), self._seen
         self._seen = count
         self.courtesy.note(count - before)
-        if count <= before or count >= self._wanted():
+        self._in_vain = 0 if count > before else self._in_vain + 1
+        if count >= self._wanted() or self._in_vain > on_loop:
             return False
-        return now < self.last_end + self.estimate.seconds(count)
+        lasts = self.estimate.seconds(count)
+        if on_loop:
+            lasts = max(lasts, CROWD_SECONDS)
+        return now < self.last_end + lasts and self._time_left(now) > 0
 
     def _is_busy(self, now: float, count: int) -> bool:
         """Whether the last batch ended less than half of the time ago that so many items take."""
@@ -207,14 +224,15 @@ class Line:
         """Items that a batch is worth waiting for."""
         return min(-(-self.last_in_flight // self.workers), self.estimate.best_size())
 
-    def window(self, now: float, is_working: Callable[[], bool] = bool) -> float:
+    def window(self, now: float, share: Callable[[], float] | None = None) -> float:
         """Seconds for which the leader should wait for more items, at most; 0 for none.
 
         It waits for as many as were in flight when the last batch ended, up to half of the time
         that is saved when they are computed together, counted from that end: whoever got an answer
-        then and asks again does so soon. While the process `is_working`, at such answers and
-        questions, up to the time that the batch of all will take: it would only compete with them.
-        Nothing when nobody has asked for a while, and nothing that the leader's deadline forbids.
+        then and asks again does so soon. Nothing when nobody has asked for a while, and nothing
+        that the leader's deadline forbids.
+
+        :param share: of the time since it was last called, what the process has computed for
         """
         count = len(self.waiting)
         wanted = self._wanted()
@@ -222,17 +240,35 @@ class Line:
             return 0.0
         passed = now - self.last_end
         left = self.estimate.saved(count, wanted - count) / 2 - passed
-        if left <= 0:
-            run = self.estimate.seconds(wanted)
-            if passed < run and is_working():
-                left = min(max(run * STEP, STEP_SECONDS), run - passed)
-        leader = self.leader
-        if leader is not None and leader.until != inf:
-            left = min(left, leader.until - now - self.estimate.seconds(wanted))
+        if left <= 0 and share is not None:
+            left = self._further(count, self.estimate.seconds(wanted), passed, share)
+        left = min(left, self._time_left(now))
         if left <= 0:
             return 0.0
         self.wanted = wanted
         return left
+
+    def _further(self, count: int, run: float, passed: float, share: Callable[[], float]) -> float:
+        """Seconds for which the leader waits on while the process answers and reads others.
+
+        Its batch would only compete with them: so it does up to the time that the batch of all
+        will take, and beyond that where there is time for nothing else, and each look finds more.
+        Small batches would then take their time from all, those who wait in the line among them.
+        """
+        brought, self._looked = count > self._looked, count
+        if passed < run:
+            step = min(max(run * STEP, STEP_SECONDS), run - passed)
+            return step if share() > AT_WORK else 0.0
+        if brought and passed < CROWD_SECONDS and share() > SATURATED:
+            return max(run * STEP, CROWD_STEP_SECONDS)
+        return 0.0
+
+    def _time_left(self, now: float) -> float:
+        """Seconds after which the leader's batch has to begin, for its deadline's sake."""
+        leader = self.leader
+        if leader is None or leader.until == inf:
+            return inf
+        return leader.until - now - self.estimate.seconds(self._wanted())
 
     def take(self, leader: Item, now: float) -> tuple[list[Item], list[Item]]:
         """The next batch, the leader's item first, and items whose deadline cannot be kept.
@@ -242,7 +278,7 @@ class Line:
         """
         waiting = self.waiting
         self.leader = None
-        self.wanted = 0
+        self.wanted = self._looked = 0
         size = self.estimate.best_size()
         batch: list[Item] = []
         late: list[Item] = []
@@ -302,13 +338,15 @@ class Line:
     def note_crowd(self, in_flight: int, now: float) -> None:
         """So many were in flight at the end of a batch.
 
-        Those of a larger batch are expected again until the next one could have ended: when a small
-        one ends in between, most of them are not here yet.
+        Those of a larger batch are expected again until the next one could have ended, and until
+        as many could have been served: when a small one ends in between, most of them are not here
+        yet.
         """
         if in_flight >= self.last_in_flight or now >= self.crowd_until:
             self.last_in_flight = in_flight
             if in_flight > 1:
-                self.crowd_until = now + self.estimate.seconds(self._wanted())
+                served = min(self.pace * in_flight, CROWD_SECONDS)
+                self.crowd_until = now + max(self.estimate.seconds(self._wanted()), served)
 
     # Estimates
 

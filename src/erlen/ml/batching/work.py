@@ -1,11 +1,8 @@
-"""Whether this process has something to do."""
+"""How much this process has to do."""
 
 from __future__ import annotations
 
 import time
-
-#: A process that computes for this share of the time is at work.
-SHARE = 0.5
 
 
 class Work:
@@ -25,9 +22,10 @@ class Work:
         """Look from now on."""
         self._last = self.now()
 
-    def goes_on(self) -> bool:
-        """Whether it has mostly computed since the last look."""
+    def share(self) -> float:
+        """Of the time since the last look, what the process has computed for; above 1 on several
+        processors, 0 where no time has passed."""
         since, worked = self._last
         self.begin()
         now, computed = self._last
-        return computed - worked > (now - since) * SHARE
+        return (computed - worked) / (now - since) if now > since else 0.0
