@@ -42,8 +42,10 @@ def parse() -> argparse.Namespace:
         "--arrivals", type=names(list(SYSTEMS)), default=list(PLAIN), help="asked at random times"
     )
     parser.add_argument("--quick", action="store_true", help="fewer and shorter rounds")
-    parser.add_argument("--rounds", type=int, help="how many rounds (2, or 1 when quick)")
-    parser.add_argument("--seconds", type=float, help="of load in a round (1.5, or 1 when quick)")
+    parser.add_argument("--rounds", type=int, help="how many rounds (7, or 1 when quick)")
+    parser.add_argument(
+        "--seconds", type=float, help="of load in a round (0.75, or 0.5 when quick)"
+    )
     parser.add_argument("--warm", type=float, default=1.0, help="seconds before the first round")
     parser.add_argument("--batch", type=int, default=64, help="items of a batch at most (64)")
     parser.add_argument("--clock", choices=CLOCKS, default="wall", help="for the gates")
@@ -52,8 +54,8 @@ def parse() -> argparse.Namespace:
     )
     parser.add_argument("--output", type=Path, default=RESULTS / "ml.json")
     options = parser.parse_args()
-    options.rounds = options.rounds or (1 if options.quick else 2)
-    options.seconds = options.seconds or (1.0 if options.quick else 1.5)
+    options.rounds = options.rounds or (1 if options.quick else 7)
+    options.seconds = options.seconds or (0.5 if options.quick else 0.75)
     options.environments = options.environments.absolute()
     for table in options.tables:
         if table not in TABLES:
@@ -82,7 +84,7 @@ def print_throughput(model: str, found: Found, clock: str) -> None:
         rounds = clients[name]
         last = rounds[-1]
         line = f"{name:24}" + "".join(f"{rate_of(rounds, one):>10.0f}" for one in CLOCKS)
-        line += f"{rate_of(rounds, clock) / rate_of(clients[base], clock):>10.2f}"
+        line += f"{gates.beside(clients, name, base, clock):>10.2f}"
         line += "".join(f"{milliseconds(last, 'answered', key):>10}" for key in ("p50", "p99"))
         print(line + f"{last['server_busy']:>10.0%}{last['load_busy']:>10.0%}")
     for line in gates.limits_of(found):

@@ -46,6 +46,13 @@ def rate_of(rounds: Iterable[Found], clock: str) -> float:
     return median(rate(once, clock) for once in rounds)
 
 
+def beside(clients: Found, ours: str, theirs: str, clock: str) -> float:
+    """Our answers a second by theirs, of the same round: a machine that others use is another one
+    minutes later."""
+    both = zip(clients[ours], clients[theirs], strict=True)
+    return median(rate(one, clock) / rate(other, clock) for one, other in both)
+
+
 def gates_of(result: Found, clock: str) -> list[Gate]:
     """The gates whose sides were measured."""
     gates: list[Gate] = []
@@ -70,15 +77,16 @@ def gates_of(result: Found, clock: str) -> list[Gate]:
 
 
 def _of_clients(model: str, clients: Found, clock: str) -> Iterator[Gate]:
-    rates = {name: rate_of(rounds, clock) for name, rounds in clients.items()}
     for ours in OURS:
+        if ours not in clients:
+            continue
         for theirs, least in BESIDE.get(model, ()):
-            known = [rates[name] for name in theirs if name in rates]
-            if ours in rates and known:
+            shares = [beside(clients, ours, name, clock) for name in theirs if name in clients]
+            if shares:
                 label = theirs[0] if len(theirs) == 1 else "best of batching"
-                yield Gate(f"{model}, {ours} / {label}", rates[ours] / max(known), least=least)
-        if model == "encoder" and ours in rates and PLAIN[ours] in rates:
-            share = rates[ours] / rates[PLAIN[ours]]
+                yield Gate(f"{model}, {ours} / {label}", min(shares), least=least)
+        if model == "encoder" and PLAIN[ours] in clients:
+            share = beside(clients, ours, PLAIN[ours], clock)
             yield Gate(f"{model}, {ours} / {PLAIN[ours]}", share, least=ENCODER_BESIDE_PLAIN)
 
 

@@ -28,6 +28,9 @@ PLAIN = {"erlen-wsgi": "erlen-wsgi-plain", "erlen-asgi": "erlen-asgi-plain"}
 #: machine that others use changes its pace within a second
 PAIR_SECONDS, PAIRS = 0.2, 15
 
+#: of a run of the encoder, whose batches take long, against one of the others
+ENCODER_LONGER = 2
+
 #: share of the requests with an item that makes the model raise, and the items of a batch there
 BAD, BAD_BATCH = 0.01, 32
 #: clients that ask at once, of which a half leaves after so many milliseconds; batches are short
@@ -96,7 +99,7 @@ def throughput(bench: Bench) -> Found:
 
 def _throughput(bench: Bench, model: str) -> Found:
     options = bench.options
-    seconds = options.seconds * (2 if model == "encoder" else 1)
+    seconds = options.seconds * (ENCODER_LONGER if model == "encoder" else 1)
     items = models.items_of(model, bench.models)
     with ExitStack() as stack:
         tell(f"{model}: starting {', '.join(options.systems)}")
@@ -124,8 +127,10 @@ def _throughput(bench: Bench, model: str) -> Found:
         return {
             "clients": closed,
             "batches": batches,
-            "pairs": _pairs(servers, items, PAIR_SECONDS * (4 if model == "encoder" else 1)),
-            "arrivals": _arrivals(asked, items, seconds),
+            "pairs": _pairs(
+                servers, items, PAIR_SECONDS * (ENCODER_LONGER if model == "encoder" else 1)
+            ),
+            "arrivals": _arrivals(asked, items, 2 * seconds),
         }
 
 
@@ -208,7 +213,7 @@ def bad(bench: Bench) -> Found:
             continue
         with bench.serving(name, "poisonable", BENCHMARK_BATCH=str(BAD_BATCH)) as server:
             found[name] = loads.run(
-                server, items, poisoned, bad=BAD, warm=1.0, seconds=bench.options.seconds * 2
+                server, items, poisoned, bad=BAD, warm=1.0, seconds=bench.options.seconds * 4
             )
             tell(f"bad items: {name}")
     return found
@@ -258,7 +263,7 @@ def overload(bench: Bench) -> Found:
     for name in PLAIN:
         if name not in bench.options.systems:
             continue
-        seconds = bench.options.seconds * 4
+        seconds = bench.options.seconds * 8
         with bench.serving(name, "encoder", **environ) as server:
             for _ in range(OVERLOADS):
                 capacity = loads.run(
