@@ -23,7 +23,7 @@ from .environments import PINS, provide, python_of, tell_versions
 from .gates import gates_of, milliseconds, rate_of
 from .models import MODELS, SINGLE
 from .systems import SYSTEMS
-from .tables import PLAIN, TABLES, Bench, Found
+from .tables import CROWDED, PLAIN, SHARES, TABLES, Bench, Found
 
 PACKAGES = (
     *("Flask", "gunicorn", "fastapi", "uvicorn", "litserve", "bentoml", "mlserver", "granian"),
@@ -98,6 +98,12 @@ def print_throughput(model: str, found: Found, clock: str) -> None:
     for name, shares in found["arrivals"].items():
         for share, turns in shares.items():
             print(f"  arrivals at {float(share):.0%} of {name}: " + _told_of(turns))
+    for name, once in found["crowded"].items():
+        figures = [milliseconds(once, "answered", key) for key in ("p50", "p99")]
+        print(
+            f"  arrivals at {max(SHARES):.0%} of {name} with up to {CROWDED} connections:"
+            f" {gates.goodput_share(once):.0%} answered, p50 {figures[0]} ms, p99 {figures[1]} ms"
+        )
 
 
 def _told_of(turns: list[Found]) -> str:

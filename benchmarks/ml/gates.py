@@ -175,15 +175,15 @@ def neither_share(once: Found) -> float:
 
 
 def limits_of(found: Found) -> list[str]:
-    """For each of ours what a request costs, and how much of it the model takes."""
+    """For each of ours what a request costs, and what its batches were like since it started."""
     lines = []
     for name, batches in sorted(found["batches"].items()):
         once = found["clients"][name][-1]
         total = 1e6 * once["server_busy"] / once["per_second"]
         lines.append(
-            f"  {name}: {total:.0f} µs of processor time a request, "
-            f"{1e6 * batches['seconds_an_item']:.0f} of which the model in batches of"
-            f" {batches['mean_size']:.0f} on average"
+            f"  {name}: {total:.0f} µs of processor time a request; batches of"
+            f" {batches['mean_size']:.0f} on average, in which an item took"
+            f" {1e6 * batches['seconds_an_item']:.0f} µs on the clock"
         )
     return lines
 

@@ -22,6 +22,9 @@ SHARES = {0.3: 1, 0.6: 1, 0.9: 5}
 #: by so much of it at most the capacity differs before and after; otherwise it is tried again, up
 #: to so many times for each
 UNSTEADY, TRIES = 0.1, 2
+#: connections at most for arrivals: as many as there are clients, where a request for which none is
+#: free waits for one, as it does in front of a proxy's or with wrk2; and for comparison many
+CROWDED = 512
 #: what a system with batching is compared with for one client, and for the encoder
 PLAIN = {"erlen-wsgi": "erlen-wsgi-plain", "erlen-asgi": "erlen-asgi-plain"}
 #: seconds of a run of the pairs with one client, and how many pairs: many short ones, since a
@@ -29,7 +32,7 @@ PLAIN = {"erlen-wsgi": "erlen-wsgi-plain", "erlen-asgi": "erlen-asgi-plain"}
 PAIR_SECONDS, PAIRS = 0.2, 15
 
 #: of a run of the encoder, whose batches take long, against one of the others
-ENCODER_LONGER = 2
+ENCODER_LONGER = 4
 
 #: share of the requests with an item that makes the model raise, and the items of a batch there
 BAD, BAD_BATCH = 0.01, 32
@@ -113,7 +116,7 @@ def _throughput(bench: Bench, model: str) -> Found:
         for server in servers.values():
             server.rest()
         closed: Found = {}
-        for number in range(options.rounds):
+        for number in range(-(-options.rounds // (2 if model == "encoder" else 1))):
             for name in list(servers)[:: -1 if number % 2 else 1]:
                 first = options.warm if number == 0 else 0.3
                 with awake(servers[name]) as server:
@@ -123,6 +126,7 @@ def _throughput(bench: Bench, model: str) -> Found:
                 closed.setdefault(name, []).append(once)
                 tell(f"{model}: {name}, {once['per_second']:.0f}/s")
         asked = {name: servers[name] for name in servers if name in options.arrivals}
+        arriving = 2 * options.seconds * (2 if model == "encoder" else 1)
         batches = _batches(servers)  # before there are other loads
         return {
             "clients": closed,
@@ -130,7 +134,8 @@ def _throughput(bench: Bench, model: str) -> Found:
             "pairs": _pairs(
                 servers, items, PAIR_SECONDS * (ENCODER_LONGER if model == "encoder" else 1)
             ),
-            "arrivals": _arrivals(asked, items, 2 * seconds),
+            "arrivals": _arrivals(asked, items, arriving),
+            "crowded": _crowded(asked, items, arriving),
         }
 
 
@@ -172,11 +177,27 @@ def _turns(
     after = _capacity(server, items, seconds)
     while sum(turn["steady"] for turn in turns) < count and len(turns) < TRIES * count:
         before = after
-        once = loads.run(server, items, rate=share * before, warm=0.5, seconds=seconds)
+        once = _arriving(server, items, share * before, seconds, CLIENTS)
         after = _capacity(server, items, seconds)
         steady = abs(after - before) <= UNSTEADY * before
         turns.append({**once, "capacity": before, "after": after, "steady": steady})
     return turns
+
+
+def _crowded(servers: dict[str, ModelServer], items: list[Any], seconds: float) -> Found:
+    """Arrivals near the capacity that may all be with the server at once."""
+    found: Found = {}
+    for name, server in servers.items():
+        with awake(server):
+            rate = max(SHARES) * _capacity(server, items, seconds)
+            found[name] = _arriving(server, items, rate, seconds, CROWDED)
+    return found
+
+
+def _arriving(
+    server: ModelServer, items: list[Any], rate: float, seconds: float, most: int
+) -> Found:
+    return loads.run(server, items, rate=rate, most=most, warm=0.5, seconds=seconds)
 
 
 def _capacity(server: ModelServer, items: list[Any], seconds: float) -> float:
