@@ -22,8 +22,8 @@ SHARES = {0.3: 1, 0.6: 1, 0.9: 5}
 #: by so much of it at most the capacity differs before and after; otherwise it is tried again, up
 #: to so many times for each
 UNSTEADY, TRIES = 0.1, 2
-#: connections at most for arrivals: as many as there are clients, where a request for which none is
-#: free waits for one, as it does in front of a proxy's or with wrk2; and for comparison many
+#: connections that arrivals have at most where many may be with the server at once; otherwise they
+#: have as many as there are clients, like those of wrk2 or of a proxy that keeps a pool
 CROWDED = 512
 #: what a system with batching is compared with for one client, and for the encoder
 PLAIN = {"erlen-wsgi": "erlen-wsgi-plain", "erlen-asgi": "erlen-asgi-plain"}
@@ -31,8 +31,8 @@ PLAIN = {"erlen-wsgi": "erlen-wsgi-plain", "erlen-asgi": "erlen-asgi-plain"}
 #: machine that others use changes its pace within a second
 PAIR_SECONDS, PAIRS = 0.2, 15
 
-#: of a run of the encoder, whose batches take long, against one of the others
-ENCODER_LONGER = 4
+#: model whose batches take long → how many times as long it is measured
+SLOW = {"encoder": 4}
 
 #: share of the requests with an item that makes the model raise, and the items of a batch there
 BAD, BAD_BATCH = 0.01, 32
@@ -102,7 +102,10 @@ def throughput(bench: Bench) -> Found:
 
 def _throughput(bench: Bench, model: str) -> Found:
     options = bench.options
-    seconds = options.seconds * (ENCODER_LONGER if model == "encoder" else 1)
+    longer = SLOW.get(model, 1)
+    seconds = options.seconds * longer
+    rounds = options.rounds if longer == 1 else -(-options.rounds // 2)
+    arriving = options.seconds * max(longer, 2)
     items = models.items_of(model, bench.models)
     with ExitStack() as stack:
         tell(f"{model}: starting {', '.join(options.systems)}")
@@ -116,7 +119,7 @@ def _throughput(bench: Bench, model: str) -> Found:
         for server in servers.values():
             server.rest()
         closed: Found = {}
-        for number in range(-(-options.rounds // (2 if model == "encoder" else 1))):
+        for number in range(rounds):
             for name in list(servers)[:: -1 if number % 2 else 1]:
                 first = options.warm if number == 0 else 0.3
                 with awake(servers[name]) as server:
@@ -126,14 +129,11 @@ def _throughput(bench: Bench, model: str) -> Found:
                 closed.setdefault(name, []).append(once)
                 tell(f"{model}: {name}, {once['per_second']:.0f}/s")
         asked = {name: servers[name] for name in servers if name in options.arrivals}
-        arriving = 2 * options.seconds * (2 if model == "encoder" else 1)
         batches = _batches(servers)  # before there are other loads
         return {
             "clients": closed,
             "batches": batches,
-            "pairs": _pairs(
-                servers, items, PAIR_SECONDS * (ENCODER_LONGER if model == "encoder" else 1)
-            ),
+            "pairs": _pairs(servers, items, PAIR_SECONDS * longer),
             "arrivals": _arrivals(asked, items, arriving),
             "crowded": _crowded(asked, items, arriving),
         }
