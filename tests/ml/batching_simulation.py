@@ -12,6 +12,8 @@ from erlen.ml.batching.estimate import Estimate
 from erlen.ml.batching.items import DONE, GONE, RUNNING, WAITING, Item
 from erlen.ml.batching.line import CALL, LEAD, Line
 
+NANOSECOND = 1e-9
+
 
 class Simulation:
     """Events in the order of their time; `run_time` tells how long a batch of a size takes."""
@@ -34,6 +36,8 @@ class Simulation:
         #: (item, when it was answered)
         self.answered: list[tuple[Item, float]] = []
         self.when_answered: Callable[[Item], object] = lambda item: None
+        #: What the process computes for, batches apart; `None` where nobody can tell.
+        self.share: Callable[[], float] | None = None
         self._events: list[tuple[float, int, Callable[[], object]]] = []
         self._numbers = itertools.count()
         self._collecting = 0
@@ -80,9 +84,9 @@ class Simulation:
 
     def _wait(self, turn: int) -> None:
         if turn == self._collecting and self.line.leader is not None:
-            until = self.now + self.line.window(self.now)
-            if until > self.now:
-                self.at(until, lambda: self._wait(turn))
+            left = self.line.window(self.now, self.share)
+            if left:  # as threads do, which look again however short that was
+                self.at(self.now + max(left, NANOSECOND), lambda: self._wait(turn))
             else:
                 self._take(turn)
 

@@ -95,6 +95,31 @@ def test_batches_hold_all_clients_that_ask_again_at_once(
     assert sum(later) / len(later) > 0.95 * size
 
 
+@pytest.mark.parametrize("handling", [0.02 * MILLISECOND, 0.08 * MILLISECOND])
+def test_batches_hold_most_clients_where_answers_and_questions_keep_a_core_busy(
+    handling: float,
+) -> None:
+    simulation = Simulation(lambda size: 0.0003 + 0.000003 * size, max_size=64)
+    busy_until = 0.0
+    left = 64 * 100
+
+    def answered(item: Item) -> None:
+        nonlocal busy_until, left
+        left -= 1
+        if left >= 64:
+            busy_until = max(busy_until, simulation.now) + handling
+            simulation.at(busy_until, simulation.arrive)
+
+    simulation.when_answered = answered
+    # A batch runs beside that work here, as one does that leaves the interpreter's lock alone.
+    simulation.share = lambda: float(simulation.now < busy_until)
+    for client in range(64):
+        simulation.at(client * handling, simulation.arrive)
+    simulation.run()
+    later = simulation.sizes[len(simulation.sizes) // 4 : -2]
+    assert sum(later) / len(later) > 40
+
+
 def test_a_window_ends_when_half_of_the_run_time_has_passed_since_the_last_batch() -> None:
     simulation = Simulation(lambda size: 0.010).measured()
     simulation.at(0.000, lambda: simulation.arrive(value="first"))

@@ -32,13 +32,16 @@ LOOK_AHEAD = 4
 #: not before so many seconds.
 STEP = 0.125
 STEP_SECONDS = 100e-6
-#: The process is at work that computes for this share of the time, and at nothing else that does
-#: for that one.
+#: A process that computes for the first share of the time is at work, and one that does for the
+#: second has time for nothing else.
 AT_WORK, SATURATED = 0.5, 0.9
-#: While nothing else is done, a leader waits on for so many seconds after the last batch at most,
-#: as long as each of these brings items; and so long at most a crowd is expected again.
+#: Seconds after the last batch for which a leader waits on at most where there is time for nothing
+#: else, and for which a crowd is expected again at most.
 CROWD_SECONDS = 0.02
+#: Seconds until that leader looks again, at least; each look has to find more items.
 CROWD_STEP_SECONDS = 800e-6
+#: Turns of a loop that may bring nothing before the leader lets it turn no more.
+TURNS_IN_VAIN = 1
 
 
 class Courtesy:
@@ -209,7 +212,7 @@ class Line:
         self._seen = count
         self.courtesy.note(count - before)
         self._in_vain = 0 if count > before else self._in_vain + 1
-        if count >= self._wanted() or self._in_vain > on_loop:
+        if count >= self._wanted() or self._in_vain > (TURNS_IN_VAIN if on_loop else 0):
             return False
         lasts = self.estimate.seconds(count)
         if on_loop:
@@ -241,24 +244,24 @@ class Line:
         passed = now - self.last_end
         left = self.estimate.saved(count, wanted - count) / 2 - passed
         if left <= 0 and share is not None:
-            left = self._further(count, self.estimate.seconds(wanted), passed, share)
+            left = self._at_work(count, self.estimate.seconds(wanted), passed, share)
         left = min(left, self._time_left(now))
         if left <= 0:
             return 0.0
         self.wanted = wanted
         return left
 
-    def _further(self, count: int, run: float, passed: float, share: Callable[[], float]) -> float:
+    def _at_work(self, count: int, run: float, passed: float, share: Callable[[], float]) -> float:
         """Seconds for which the leader waits on while the process answers and reads others.
 
         Its batch would only compete with them: so it does up to the time that the batch of all
         will take, and beyond that where there is time for nothing else, and each look finds more.
         Small batches would then take their time from all, those who wait in the line among them.
         """
-        brought, self._looked = count > self._looked, count
         if passed < run:
             step = min(max(run * STEP, STEP_SECONDS), run - passed)
             return step if share() > AT_WORK else 0.0
+        brought, self._looked = count > self._looked, count
         if brought and passed < CROWD_SECONDS and share() > SATURATED:
             return max(run * STEP, CROWD_STEP_SECONDS)
         return 0.0
