@@ -77,16 +77,16 @@ def prepare(options: argparse.Namespace) -> None:
 
 def print_throughput(model: str, found: Found, clock: str) -> None:
     clients = found["clients"]
-    heads = ("a second", "CPU s", "÷ flask", "p50, ms", "p99, ms", "server", "load")
+    heads = ("a second", "CPU s", "p50, ms", "p99, ms", "server", "load")
     print(f"\n{model + ', 64 clients':24}" + "".join(f"{head:>10}" for head in heads))
     base = "flask" if "flask" in clients else next(iter(clients))
     for name in sorted(clients, key=lambda name: -rate_of(clients[name], clock)):
         rounds = clients[name]
         last = rounds[-1]
         line = f"{name:24}" + "".join(f"{rate_of(rounds, one):>10.0f}" for one in CLOCKS)
-        line += f"{gates.beside(clients, name, base, clock):>10.2f}"
         line += "".join(f"{milliseconds(last, 'answered', key):>10}" for key in ("p50", "p99"))
-        print(line + f"{last['server_busy']:>10.0%}{last['load_busy']:>10.0%}")
+        line += f"{last['server_busy']:>10.0%}{last['load_busy']:>10.0%}"
+        print(line + f"{gates.beside(clients, name, base, clock):>10.2f} × {base}")
     for line in gates.limits_of(found):
         print(line)
     for ours, both in found["pairs"].items():

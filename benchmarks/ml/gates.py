@@ -48,9 +48,10 @@ def rate_of(rounds: Iterable[Found], clock: str) -> float:
 
 def beside(clients: Found, ours: str, theirs: str, clock: str) -> float:
     """Our answers a second by theirs, of the same round: a machine that others use is another one
-    minutes later."""
+    minutes later. Infinite where they have not answered."""
     both = zip(clients[ours], clients[theirs], strict=True)
-    return median(rate(one, clock) / rate(other, clock) for one, other in both)
+    rates = ((rate(one, clock), rate(other, clock)) for one, other in both)
+    return median(one / other if other else math.inf for one, other in rates)
 
 
 def gates_of(result: Found, clock: str) -> list[Gate]:
