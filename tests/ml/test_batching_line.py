@@ -12,10 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from erlen.ml.batching.errors import BatcherClosed, Hopeless, QueueFull
-from erlen.ml.batching.estimate import Estimate
+from erlen.ml.batching.estimate import TRIED, Estimate
 from erlen.ml.batching.items import Item
 from erlen.ml.batching.line import (
     CALL,
+    COLD,
     CROWD_SECONDS,
     CROWD_STEP_SECONDS,
     LEAD,
@@ -233,7 +234,7 @@ def test_those_who_leave_take_no_time_from_those_who_stay() -> None:
 def make_line(max_queue: int = 4, run_time: float = 0.0) -> Line:
     estimate = Estimate(4)
     if run_time:
-        for size in (1, 2, 4):
+        for size in (1, 2, 4) * TRIED:
             estimate.note(size, run_time)
     return Line(estimate, max_queue)
 
@@ -412,6 +413,38 @@ def test_a_deadline_that_cannot_be_kept_is_refused_at_once() -> None:
     with pytest.raises(Hopeless):
         line.join(item_at(0.0, deadline=3.0), 0.0)
     assert line.join(item_at(0.0, deadline=6.0), 0.0) == WAIT
+
+
+@pytest.mark.parametrize("clients", [8, 16])
+def test_nobody_is_refused_for_what_cold_batches_took(clients: int) -> None:
+    seen = set()
+
+    def run_time(size: int) -> float:
+        is_cold = size not in seen
+        seen.add(size)
+        return 0.4 if is_cold else 0.01 * size
+
+    simulation = Simulation(run_time, max_size=64)
+    simulation.when_answered = lambda item: simulation.arrive(deadline=1.0)
+    for client in range(clients):
+        simulation.at(0.01 * client, lambda: simulation.arrive(deadline=1.0))
+    simulation.run(until=20.0)
+    assert simulation.refused == 0
+    assert len(simulation.answered) > 500
+
+
+def test_the_pace_is_not_that_of_the_first_batches() -> None:
+    line = make_line()
+    for batch in range(COLD + 2):
+        now = 10.0 * batch
+        leader = item_at(now)
+        line.join(leader, now)
+        line.take(leader, now)
+        assert line.pace == 0.0
+        line.ended(1, now + (5.0 if batch < COLD else 0.25))
+        if batch >= COLD:
+            break
+    assert line.pace == 0.25
 
 
 def test_an_idle_batcher_tries_whatever_the_deadline() -> None:

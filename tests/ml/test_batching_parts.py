@@ -125,6 +125,26 @@ def test_a_first_call_that_took_long_is_forgotten_soon() -> None:
     assert estimate.seconds(1) == 0.01
 
 
+def test_a_size_takes_no_longer_than_a_larger_one_that_was_measured_later() -> None:
+    estimate = Estimate(32)
+    estimate.note(1, 5.0)
+    estimate.note(3, 0.03)
+    estimate.note(32, 0.2)
+    assert (estimate.seconds(1), estimate.seconds(2), estimate.seconds(3)) == (0.03, 0.03, 0.03)
+    assert (estimate.fastest(1), estimate.fastest_of_one) == (0.03, 0.03)
+    assert 0.03 < estimate.seconds(8) < 0.2
+    assert 0 < estimate.saved(1, 3) < 0.03
+
+
+def test_of_a_size_that_was_not_measured_nothing_is_proven() -> None:
+    estimate = Estimate(32)
+    for _ in range(TRIED):
+        assert (estimate.proven(1), estimate.proven(4)) == (0.0, 0.0)
+        estimate.note(4, 0.1)
+    assert (estimate.proven(1), estimate.proven(4), estimate.proven(5)) == (0.1, 0.1, 0.0)
+    assert estimate.fastest(8) == pytest.approx(0.2)
+
+
 def test_a_run_that_was_held_up_says_nothing() -> None:
     estimate = Estimate(1)
     for seconds in (0.01, 0.01, 0.5, 0.01, 0.01, 0.4):

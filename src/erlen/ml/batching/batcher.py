@@ -21,7 +21,7 @@ from ...errors import SetupError
 from ...paths import caller_place, find_source
 from .alone import TAKEN, Alone, NeedsThread
 from .collate import Collate, CollateLike, collate_for
-from .errors import BatcherClosed, DeadlineExceeded
+from .errors import BatcherClosed, DeadlineExceeded, QueueFull
 from .inline import INLINE_SECONDS
 from .items import DONE, GONE, Item, call_on
 from .line import LEAD
@@ -152,7 +152,7 @@ class Batcher(Alone, t.Generic[T, R]):
             else:
                 if result is not TAKEN:
                     return t.cast(R, result)
-        from asyncio import get_running_loop
+        from asyncio import get_running_loop, sleep
 
         given = Item(value, key, since, seconds)
         given.loop = loop = get_running_loop()
@@ -160,8 +160,15 @@ class Batcher(Alone, t.Generic[T, R]):
         timer = None
         if has_begun:
             self._try_alone_beside(given)
-        elif self._join(given) is LEAD:
-            self._lead_here(given)
+        else:
+            try:
+                role = self._join(given)
+            except QueueFull as refused:
+                if refused.delay:
+                    await sleep(refused.delay)
+                raise
+            if role is LEAD:
+                self._lead_here(given)
         if given.until != inf:
             timer = loop.call_later(given.deadline, self._expire, given)
         try:

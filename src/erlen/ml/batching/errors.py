@@ -19,6 +19,8 @@ class QueueFull(BatchingError):
 
     #: What it is counted as in the statistics: "full" or "hopeless".
     cause = "full"
+    #: Seconds that it waits before it is raised.
+    delay = 0.0
 
     def __init__(self, retry_after: float, message: str = "The queue is full.") -> None:
         self.retry_after = retry_after

@@ -94,6 +94,10 @@ class Estimate:
         self.of_one = 0.0
         self.fastest_of_one = inf
         self._best = 1
+        #: Of the classes with measurements, and of all, what `_compare` has found.
+        self._typical: list[tuple[float, float]] = []
+        self._least = [inf] * len(self.classes)
+        self._proven = [0.0] * len(self.classes)
         self._times = 1.0
         self._seen_busy = -BUSY_FOR
 
@@ -105,6 +109,7 @@ class Estimate:
         self.is_busy = self.batches - self._seen_busy < BUSY_FOR
         if self._class_of(size).note(size, seconds, busy):
             self._best = self._find_best()
+            self._compare()
             self.of_one, self.fastest_of_one = self.seconds(1), self.fastest(1)
         self._times = self._explored()
         self.last = busy if self.is_busy else seconds
@@ -121,22 +126,22 @@ class Estimate:
 
     def seconds(self, size: int) -> float:
         """Seconds that a batch of this size will take; 0 while nothing is known."""
-        below: SizeClass | None = None
-        for known in self.classes:
-            if not known.size:
-                continue
-            if known.size >= size:
-                if below is None or known.size == below.size:
-                    return known.seconds
-                share = (size - below.size) / (known.size - below.size)
-                return below.seconds + (known.seconds - below.seconds) * share
-            below = known
-        return below.seconds * size / below.size if below is not None else 0.0
+        below = seconds_below = 0.0
+        for known, seconds in self._typical:
+            if known >= size:
+                share = (size - below) / (known - below) if below else 1.0
+                return seconds_below + (seconds - seconds_below) * share
+            below, seconds_below = known, seconds
+        return seconds_below * size / below if below else 0.0
 
     def fastest(self, size: int) -> float:
         """Seconds that a batch of this size takes where nothing disturbs it."""
-        known = self._class_of(size)
-        return known.fastest if known.size else self.seconds(size)
+        least = self._least[self._index(size)]
+        return least if least < inf else self.seconds(size)
+
+    def proven(self, size: int) -> float:
+        """Seconds that a batch of this size has not fallen below; 0 before some were measured."""
+        return self._proven[self._index(size)]
 
     def saved(self, some: int, others: int) -> float:
         """Seconds that so many items take less when they are computed together with others.
@@ -148,7 +153,30 @@ class Estimate:
         return sum(apart) - (self.seconds(some + others) if is_known else max(apart))
 
     def _class_of(self, size: int) -> SizeClass:
-        return self.classes[min((size - 1).bit_length(), len(self.classes) - 1)]
+        return self.classes[self._index(size)]
+
+    def _index(self, size: int) -> int:
+        return min((size - 1).bit_length(), len(self.classes) - 1)
+
+    def _compare(self) -> None:
+        """Let no size take longer than a larger one: what was measured of it is old, or its first.
+
+        Where many ask, nobody is alone for long, and what one item took remains the time of the
+        very first, when all was cold.
+        """
+        typical: list[tuple[float, float]] = []
+        seconds = fastest = proven = inf
+        for index in reversed(range(len(self.classes))):
+            known = self.classes[index]
+            if known.size:
+                seconds, fastest = min(seconds, known.seconds), min(fastest, known.fastest)
+                typical.append((known.size, seconds))
+                if known.count >= TRIED:
+                    proven = fastest
+            self._least[index] = fastest
+            self._proven[index] = proven if proven < inf else 0.0
+        typical.reverse()
+        self._typical = typical
 
     def best_size(self) -> int:
         """Items that a batch should have at most, if there are as many.

@@ -68,7 +68,8 @@ class Leading(Inline):
         self._awaited: dict[asyncio.Task[None], list[Item]] = {}
 
     def _join(self, item: Item) -> str:
-        """Let an item wait; what its waiter has to do then. Raises what keeps it out."""
+        """Let an item wait; what its waiter has to do then. Raises what keeps it out, on a thread
+        when it is time."""
         if running_batcher.get(None) is self._token:
             raise RuntimeError(
                 f"{self.name!r} calls itself: the item would wait for the batch that gives it."
@@ -80,6 +81,7 @@ class Leading(Inline):
                     role = self._line.join(item, item.since)
                 except QueueFull as refused:
                     self._tally.dropped[refused.cause] += 1
+                    refused.delay = self._line.delay_of_refusal(item)
                     raise
                 if role is LEAD:
                     self._place(item)
@@ -87,6 +89,8 @@ class Leading(Inline):
                     self._call_leader()
         except QueueFull as refused:
             self._tell_dropped(refused.cause)
+            if refused.delay and item.loop is None:
+                time.sleep(refused.delay)
             raise
         return role
 

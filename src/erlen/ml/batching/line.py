@@ -15,6 +15,7 @@ from math import inf, isfinite
 
 from .errors import BatcherClosed, Hopeless, QueueFull
 from .items import GONE, RUNNING, WAITING, Item
+from .refusals import ON_LOOPS, ON_THREADS, Refusals
 
 if t.TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -40,6 +41,8 @@ AT_WORK, SATURATED = 0.5, 0.9
 CROWD_SECONDS = 0.02
 #: Seconds until that leader looks again, at least; each look has to find more items.
 CROWD_STEP_SECONDS = 800e-6
+#: So many batches say nothing of the pace: they are cold.
+COLD = 8
 #: Turns of a loop that may bring nothing before the leader lets it turn no more.
 TURNS_IN_VAIN = 1
 
@@ -112,6 +115,8 @@ class Line:
         self._looked = 0
         #: Seconds an item takes while there is enough to do; 0 while unknown.
         self.pace = 0.0
+        self._cold = COLD
+        self.refusals = Refusals()
 
     # Joining and leaving
 
@@ -141,7 +146,8 @@ class Line:
         if ahead >= self.max_queue:
             raise QueueFull(self.wait_behind(ahead, now))
         if (ahead or self.running) and isfinite(item.until):
-            expected = self.wait_behind(ahead, now) + self.estimate.seconds(1)
+            beside = ahead % self.estimate.best_size()
+            expected = self.wait_behind(ahead, now) + self.estimate.proven(beside + 1)
             if expected > item.deadline * HEADROOM:
                 raise Hopeless(expected)
         self.waiting[item] = None
@@ -154,6 +160,11 @@ class Line:
         # Who leads on another loop may never do so: that loop may have been stopped for good.
         self.leader = item
         return LEAD
+
+    def delay_of_refusal(self, item: Item) -> float:
+        """Seconds for which the refusal of an item waits, half of its deadline at most."""
+        places = ON_THREADS if item.loop is None else ON_LOOPS
+        return self.refusals.delay(item.since, self.pace, item.deadline / 2, places)
 
     def leave(self, item: Item) -> bool:
         """Nobody waits for an item any more; whether it led, so that the next one has to."""
@@ -331,7 +342,10 @@ class Line:
         begun = self.last_end if self.was_busy else self.last_start
         if now > begun:
             pace = (now - begun) / size
-            self.pace += (pace - self.pace) * (0.125 if self.pace else 1.0)
+            if self._cold:
+                self._cold -= 1
+            else:
+                self.pace += (pace - self.pace) * (0.125 if self.pace else 1.0)
         self.last_end = now
         self.note_crowd(self.computing + len(self.waiting), now)
         self.running -= 1
@@ -354,12 +368,18 @@ class Line:
     # Estimates
 
     def wait_behind(self, ahead: int, now: float) -> float:
-        """Seconds until a batch begins that an item behind so many others is in."""
+        """Seconds until a batch begins that an item behind so many others is in.
+
+        No more than has been measured: who is refused for nothing asks again, and what that takes
+        makes the next measurement worse.
+        """
+        rest = 0.0
+        if self.running >= self.workers:
+            run = self.estimate.proven(-(-self.computing // self.running))
+            rest = max(self.last_start + run - now, 0.0)
         size = self.estimate.best_size()
-        run = self.estimate.seconds(size)
-        rest = max(self.last_start + run - now, 0.0) if self.running >= self.workers else 0.0
-        pace = self.pace or run / size / self.workers
-        return rest + ahead * pace
+        pace = self.pace or self.estimate.proven(size) / size / self.workers
+        return rest + ahead // size * size * pace
 
     @property
     def is_idle(self) -> bool:
