@@ -1,6 +1,7 @@
 """``python -m benchmarks.ml [TABLE ...]``: models behind HTTP, with batching and without.
 
-The tables are throughput, bad (items), leavers, overload and ids; without a name, all of them.
+The tables are throughput, bad (items), leavers, overload, insistent (clients) and ids; without a
+name, all of them.
 Needs Linux with two processors and a C compiler. The systems are installed by the command.
 """
 
@@ -23,7 +24,7 @@ from .environments import PINS, provide, python_of, tell_versions
 from .gates import gates_of, milliseconds, rate_of
 from .models import MODELS, SINGLE
 from .systems import SYSTEMS
-from .tables import CROWDED, PLAIN, SHARES, TABLES, Bench, Found
+from .tables import CROWDED, INSISTENT, PLAIN, SHARES, TABLES, Bench, Found
 
 PACKAGES = (
     *("Flask", "gunicorn", "fastapi", "uvicorn", "litserve", "bentoml", "mlserver", "granian"),
@@ -147,6 +148,19 @@ def print_overload(found: Found, clock: str) -> None:
             print(line)
 
 
+def print_insistent(found: Found, clock: str) -> None:
+    title = f"{INSISTENT} who ask at once"
+    heads = ("capacity", "goodput", "ratio", "p50, ms", "503", "p50, ms", "p99, ms")
+    print(f"\n{title:24}" + "".join(f"{head:>10}" for head in heads))
+    for name, runs in found.items():
+        for run in runs:
+            once = run["asked"]
+            line = f"{name:24}{run['capacity']['per_second']:>10.0f}{once['per_second']:>10.0f}"
+            line += f"{gates.insistent_goodput(run, clock):>10.2f}"
+            line += f"{milliseconds(once, 'answered', 'p50'):>10}{once['refused']['count']:>10}"
+            print(line + "".join(f"{milliseconds(once, 'refused', p):>10}" for p in ("p50", "p99")))
+
+
 def print_ids(found: Found, clock: str) -> None:
     print(f"\n{'numbered requests':24}{'asked':>10}{'wrong':>10}{'left':>10}  answers by status")
     for name, once in found.items():
@@ -158,6 +172,7 @@ PRINTERS = {
     "bad": print_bad,
     "leavers": print_leavers,
     "overload": print_overload,
+    "insistent": print_insistent,
     "ids": print_ids,
 }
 

@@ -28,6 +28,8 @@ ARRIVALS = 0.9
 BAD_LEAST, BAD_MOST = 0.9, 1.1
 #: of the ideal goodput, where a half leaves; of the capacity, where too much is offered
 LEAVERS, OVERLOAD = 0.95, 0.9
+#: of the capacity, what insistent clients leave of it
+INSISTENT = 0.5
 #: in deadlines: the slowest hundredth of the accepted, and of the refused
 ACCEPTED, REFUSED = 2.0, 0.1
 #: the least that is refused, where two thirds are too much
@@ -72,6 +74,9 @@ def gates_of(result: Found, clock: str) -> list[Gate]:
             gates.append(Gate(f"leavers, goodput / ideal, {name}", share, least=LEAVERS))
     for name, runs in result.get("overload", {}).items():
         gates += _of_overload(name, runs, clock)
+    for name, runs in result.get("insistent", {}).items():
+        share = median(insistent_goodput(run, clock) for run in runs)
+        gates.append(Gate(f"insistent clients, goodput, {name}", share, least=INSISTENT))
     for interface, once in result.get("ids", {}).items():
         gates.append(Gate(f"ids, {interface}: wrong answers", once["wrong"], most=0.0))
     return gates
@@ -154,6 +159,11 @@ def goodput_of_stayers(run: dict[str, Found], clock: str) -> float:
 def overload_goodput(run: Found, clock: str) -> float:
     """Results a second where too much is offered, by those where as much is as can be done."""
     return rate(run["offered"], clock) / rate(run["capacity"], clock)
+
+
+def insistent_goodput(run: Found, clock: str) -> float:
+    """Results a second where clients ask again at once, by those where nobody is refused."""
+    return rate(run["asked"], clock) / rate(run["capacity"], clock)
 
 
 def _of_overload(name: str, runs: list[Found], clock: str) -> Iterator[Gate]:

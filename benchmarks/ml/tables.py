@@ -44,6 +44,8 @@ CROWD, LEAVE_AFTER, CROWD_BATCH = 512, 300, 8
 EXCESS, DEADLINE, QUEUE = 3.0, 1.0, 48
 #: times that capacity and excess are measured, in turns
 OVERLOADS = 5
+#: clients that ask again at once when they are refused, and how often that is measured
+INSISTENT, INSISTENT_TURNS = 96, 3
 #: requests with numbers; of them leave, within so many milliseconds
 NUMBERED, LEAVING, LEAVE_WITHIN = 100_000, 0.05, 20
 
@@ -297,6 +299,27 @@ def overload(bench: Bench) -> Found:
     return found
 
 
+def insistent(bench: Bench) -> Found:
+    """system → in turns its capacity, and what more clients get than there are places for, who ask
+    again at once when they are refused."""
+    found: Found = {}
+    items = models.items_of("encoder", bench.models)
+    environ = {"BENCHMARK_DEADLINE": str(DEADLINE), "BENCHMARK_QUEUE": str(QUEUE)}
+    for name in PLAIN:
+        if name not in bench.options.systems:
+            continue
+        seconds = bench.options.seconds * 8
+        with bench.serving(name, "encoder", **environ) as server:
+            for _ in range(INSISTENT_TURNS):
+                capacity, asked = (
+                    loads.run(server, items, connections=clients, warm=1.5, seconds=seconds)
+                    for clients in (CLIENTS // 4, INSISTENT)
+                )
+                found.setdefault(name, []).append({"capacity": capacity, "asked": asked})
+            tell(f"insistent: {name}")
+    return found
+
+
 # Whose answer
 
 
@@ -325,5 +348,6 @@ TABLES = {
     "bad": bad,
     "leavers": leavers,
     "overload": overload,
+    "insistent": insistent,
     "ids": ids,
 }
