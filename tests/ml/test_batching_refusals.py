@@ -13,7 +13,16 @@ import pytest
 
 from erlen.ml import Batcher, QueueFull
 from erlen.ml.batching.items import Item
-from erlen.ml.batching.refusals import BURST, EACH, ON_LOOPS, ON_THREADS, SPACING, Refusals
+from erlen.ml.batching.refusals import (
+    BURST,
+    EACH,
+    FASTER,
+    MORE,
+    ON_LOOPS,
+    ON_THREADS,
+    SPACING,
+    Refusals,
+)
 
 
 def ask_again_at_once(clients: int, pace: float, seconds: float, places: int = 1000) -> int:
@@ -49,13 +58,19 @@ def test_some_refusals_at_the_same_time_do_not_wait() -> None:
     assert delays == pytest.approx([0.0] * BURST + [SPACING, 2 * SPACING, 3 * SPACING])
 
 
-@pytest.mark.parametrize(("most", "places"), [(inf, 4.5), (4.5 * SPACING, 1000)])
-def test_what_finds_no_place_to_wait_is_refused_at_once(most: float, places: float) -> None:
+@pytest.mark.parametrize(
+    ("most", "places", "others"),
+    [(inf, 4.5, int(MORE * 4.5)), (4.5 * SPACING, 1000, int(FASTER * 4.5))],
+)
+def test_what_finds_no_place_waits_less_and_is_refused_at_once_in_the_end(
+    most: float, places: float, others: int
+) -> None:
     refusals = Refusals()
-    delays = [refusals.delay(0.0, 1.0, most, places) for _ in range(BURST + 100)]
-    assert delays[: BURST + 4] == pytest.approx([0.0] * BURST + [SPACING * n for n in (1, 2, 3, 4)])
-    assert not any(delays[BURST + 4 :])
-    # Those take no place from who comes later.
+    expected = [0.0] * BURST + [SPACING * n for n in (1, 2, 3, 4)]
+    expected += [0.0] * BURST + [SPACING / FASTER * n for n in range(1, others + 1)] + [0.0] * 50
+    delays = [refusals.delay(0.0, 1.0, most, places) for _ in expected]
+    assert delays == pytest.approx(expected)
+    # Those that do not wait take no place from who comes later.
     assert refusals.delay(SPACING, 1.0, most, places) == pytest.approx(4 * SPACING)
 
 
@@ -86,13 +101,13 @@ def test_threads_are_held_back() -> None:
 def test_coroutines_are_held_back_without_their_loop() -> None:
     async def main() -> Any:
         batcher = Full(clock=lambda: 0.0)
-        tasks = [asyncio.ensure_future(batcher.ask(1)) for _ in range(BURST + ON_LOOPS + 9)]
+        tasks = [asyncio.ensure_future(batcher.ask(1)) for _ in range(1000)]
         await asyncio.sleep(0)
         waiting = sum(not task.done() for task in tasks)
         return waiting, await asyncio.gather(*tasks, return_exceptions=True)
 
     waiting, errors = asyncio.run(main())
-    assert ON_LOOPS - 1 <= waiting <= ON_LOOPS
+    assert waiting == pytest.approx(ON_LOOPS * (1 + MORE), abs=2)
     assert {type(error) for error in errors} == {QueueFull}
     assert sum(error.delay > 0 for error in errors) == waiting
 
