@@ -11,6 +11,7 @@ import argparse
 import os
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -134,9 +135,9 @@ def print_leavers(found: Found, clock: str) -> None:
         print(f"{name:24}{stay:>12.2f}{leave:>10.2f}{share:>10.1%}")
 
 
-def print_overload(found: Found, clock: str) -> None:
+def print_overload(title: str, found: Found, clock: str) -> None:
     heads = ("capacity", "offered", "goodput", "ratio", "p99, ms", "503", "p99, ms", "else")
-    print(f"\n{'three times too much':24}" + "".join(f"{head:>10}" for head in heads))
+    print(f"\n{title:24}" + "".join(f"{head:>10}" for head in heads))
     for name, runs in found.items():
         for run in runs:
             once = run["offered"]
@@ -146,19 +147,6 @@ def print_overload(found: Found, clock: str) -> None:
             line += f"{milliseconds(once, 'answered', 'p99'):>10}{once['refused']['count']:>10}"
             line += f"{milliseconds(once, 'refused', 'p99'):>10}{gates.neither_share(once):>10.1%}"
             print(line)
-
-
-def print_insistent(found: Found, clock: str) -> None:
-    title = f"{INSISTENT} who ask at once"
-    heads = ("capacity", "goodput", "ratio", "p50, ms", "503", "p50, ms", "p99, ms")
-    print(f"\n{title:24}" + "".join(f"{head:>10}" for head in heads))
-    for name, runs in found.items():
-        for run in runs:
-            once = run["asked"]
-            line = f"{name:24}{run['capacity']['per_second']:>10.0f}{once['per_second']:>10.0f}"
-            line += f"{gates.insistent_goodput(run, clock):>10.2f}"
-            line += f"{milliseconds(once, 'answered', 'p50'):>10}{once['refused']['count']:>10}"
-            print(line + "".join(f"{milliseconds(once, 'refused', p):>10}" for p in ("p50", "p99")))
 
 
 def print_ids(found: Found, clock: str) -> None:
@@ -171,8 +159,8 @@ def print_ids(found: Found, clock: str) -> None:
 PRINTERS = {
     "bad": print_bad,
     "leavers": print_leavers,
-    "overload": print_overload,
-    "insistent": print_insistent,
+    "overload": partial(print_overload, "three times too much"),
+    "insistent": partial(print_overload, f"{INSISTENT} who ask at once"),
     "ids": print_ids,
 }
 

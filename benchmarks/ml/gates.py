@@ -75,7 +75,7 @@ def gates_of(result: Found, clock: str) -> list[Gate]:
     for name, runs in result.get("overload", {}).items():
         gates += _of_overload(name, runs, clock)
     for name, runs in result.get("insistent", {}).items():
-        share = median(insistent_goodput(run, clock) for run in runs)
+        share = median(overload_goodput(run, clock) for run in runs)
         gates.append(Gate(f"insistent clients, goodput, {name}", share, least=INSISTENT))
     for interface, once in result.get("ids", {}).items():
         gates.append(Gate(f"ids, {interface}: wrong answers", once["wrong"], most=0.0))
@@ -157,13 +157,8 @@ def goodput_of_stayers(run: dict[str, Found], clock: str) -> float:
 
 
 def overload_goodput(run: Found, clock: str) -> float:
-    """Results a second where too much is offered, by those where as much is as can be done."""
+    """Results a second where too much is asked, by those where as much is as can be done."""
     return rate(run["offered"], clock) / rate(run["capacity"], clock)
-
-
-def insistent_goodput(run: Found, clock: str) -> float:
-    """Results a second where clients ask again at once, by those where nobody is refused."""
-    return rate(run["asked"], clock) / rate(run["capacity"], clock)
 
 
 def _of_overload(name: str, runs: list[Found], clock: str) -> Iterator[Gate]:

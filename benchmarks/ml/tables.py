@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
@@ -275,7 +275,20 @@ def leavers(bench: Bench) -> Found:
 
 
 def overload(bench: Bench) -> Found:
-    """system → in turns its capacity, and what became of requests that came three times as fast.
+    """system → in turns its capacity, and what became of requests that came three times as fast."""
+    return _beyond(bench, "overload", OVERLOADS, lambda rate: {"rate": EXCESS * rate})
+
+
+def insistent(bench: Bench) -> Found:
+    """system → in turns its capacity, and what more clients get than there are places for, who ask
+    again at once when they are refused."""
+    return _beyond(bench, "insistent", INSISTENT_TURNS, lambda rate: {"connections": INSISTENT})
+
+
+def _beyond(
+    bench: Bench, label: str, turns: int, offer: Callable[[float], dict[str, Any]]
+) -> Found:
+    """system → in turns its capacity, and what became of more than that.
 
     A batch of the encoder takes a tenth of a second, and only whole ones are counted: hence longer
     than elsewhere.
@@ -288,35 +301,14 @@ def overload(bench: Bench) -> Found:
             continue
         seconds = bench.options.seconds * 8
         with bench.serving(name, "encoder", **environ) as server:
-            for _ in range(OVERLOADS):
+            for _ in range(turns):
                 capacity = loads.run(
                     server, items, connections=CLIENTS // 4, warm=1.5, seconds=seconds
                 )
-                rate = EXCESS * capacity["per_second"]
-                offered = loads.run(server, items, rate=rate, warm=1.5, seconds=seconds)
+                more = offer(capacity["per_second"])
+                offered = loads.run(server, items, warm=1.5, seconds=seconds, **more)
                 found.setdefault(name, []).append({"capacity": capacity, "offered": offered})
-            tell(f"overload: {name}")
-    return found
-
-
-def insistent(bench: Bench) -> Found:
-    """system → in turns its capacity, and what more clients get than there are places for, who ask
-    again at once when they are refused."""
-    found: Found = {}
-    items = models.items_of("encoder", bench.models)
-    environ = {"BENCHMARK_DEADLINE": str(DEADLINE), "BENCHMARK_QUEUE": str(QUEUE)}
-    for name in PLAIN:
-        if name not in bench.options.systems:
-            continue
-        seconds = bench.options.seconds * 8
-        with bench.serving(name, "encoder", **environ) as server:
-            for _ in range(INSISTENT_TURNS):
-                capacity, asked = (
-                    loads.run(server, items, connections=clients, warm=1.5, seconds=seconds)
-                    for clients in (CLIENTS // 4, INSISTENT)
-                )
-                found.setdefault(name, []).append({"capacity": capacity, "asked": asked})
-            tell(f"insistent: {name}")
+            tell(f"{label}: {name}")
     return found
 
 
