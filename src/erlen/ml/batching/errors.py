@@ -19,7 +19,7 @@ class QueueFull(BatchingError):
 
     #: What it is counted as in the statistics: "full" or "hopeless".
     cause = "full"
-    #: Seconds that it waits before it is raised.
+    #: Seconds that it waited before it was raised, where many were refused.
     delay = 0.0
 
     def __init__(self, retry_after: float, message: str = "The queue is full.") -> None:

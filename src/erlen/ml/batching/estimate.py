@@ -94,7 +94,8 @@ class Estimate:
         self.of_one = 0.0
         self.fastest_of_one = inf
         self._best = 1
-        #: Of the classes with measurements, and of all, what `_compare` has found.
+        #: Size and seconds of each class with measurements; by class, the least seconds of it and
+        #: of larger ones, and those that are proven. `_compare` finds them.
         self._typical: list[tuple[float, float]] = []
         self._least = [inf] * len(self.classes)
         self._proven = [0.0] * len(self.classes)

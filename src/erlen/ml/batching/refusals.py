@@ -14,6 +14,8 @@ ON_THREADS, ON_LOOPS = 32, 64
 #: Those for which there is no place are told so many times as fast, and so many times as many of
 #: them may wait.
 FASTER, MORE = 2, 3
+#: How much faster, and for how many times the places: those with a place, and the others.
+LANES = ((1, 1), (FASTER, MORE))
 
 
 class Refusals:
@@ -26,11 +28,11 @@ class Refusals:
     they can ask.
     """
 
-    __slots__ = ("_crowded", "_due")
+    __slots__ = ("_due",)
 
     def __init__(self) -> None:
-        #: When the last refusal was due, of those with a place and of the others.
-        self._due = self._crowded = -inf
+        #: When the last refusal of each lane was due.
+        self._due = [-inf] * len(LANES)
 
     def delay(self, now: float, pace: float, most: float, places: float) -> float:
         """Seconds for which a refusal waits; none where far too many do.
@@ -40,17 +42,10 @@ class Refusals:
         :param places: refusals that may wait
         """
         spacing = min(pace / EACH, SPACING) if pace else SPACING
-        due = _next(self._due, now, spacing)
-        if due - now <= min(most, places * spacing):
-            self._due = due
-            return max(due - now, 0.0)
-        spacing /= FASTER
-        due = _next(self._crowded, now, spacing)
-        if due - now <= min(most, MORE * places * spacing):
-            self._crowded = due
-            return max(due - now, 0.0)
+        for lane, (faster, more) in enumerate(LANES):
+            apart = spacing / faster
+            due = max(self._due[lane], now - BURST * apart) + apart
+            if due - now <= min(most, more * places * apart):
+                self._due[lane] = due
+                return max(due - now, 0.0)
         return 0.0
-
-
-def _next(last: float, now: float, spacing: float) -> float:
-    return max(last, now - BURST * spacing) + spacing
