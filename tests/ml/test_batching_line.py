@@ -435,16 +435,26 @@ def test_nobody_is_refused_for_what_cold_batches_took(clients: int) -> None:
 
 def test_the_pace_is_not_that_of_the_first_batches() -> None:
     line = make_line()
-    for batch in range(COLD + 2):
+    for batch in range(COLD + 1):
         now = 10.0 * batch
         leader = item_at(now)
         line.join(leader, now)
         line.take(leader, now)
         assert line.pace == 0.0
         line.ended(1, now + (5.0 if batch < COLD else 0.25))
-        if batch >= COLD:
-            break
     assert line.pace == 0.25
+
+
+@pytest.mark.parametrize(("ahead", "wait"), [(0, 0.0), (3, 0.0), (4, 2.0), (7, 2.0), (8, 4.0)])
+def test_who_is_in_the_next_batch_waits_for_no_other(ahead: int, wait: float) -> None:
+    line = make_line(run_time=1.0)
+    line.pace = 0.5
+    assert line.wait_behind(ahead, 0.0) == wait
+    leader = item_at(0.0)
+    line.join(leader, 0.0)
+    line.take(leader, 0.0)
+    # The rest of the batch that runs, which takes a second.
+    assert line.wait_behind(ahead, 0.25) == 0.75 + wait
 
 
 def test_an_idle_batcher_tries_whatever_the_deadline() -> None:
