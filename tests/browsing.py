@@ -16,6 +16,7 @@ import pytest
 FLAGS = ("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run")
 FLAGS += ("--disable-background-networking", "--disable-component-update", "--disable-sync")
 FLAGS += ("--disable-dev-shm-usage",)
+LONGEST_WAIT = 30  # for a page to show something, in seconds
 SCREENSHOTS = os.environ.get("ERLEN_SCREENSHOTS")  # now: tests see no such variables
 
 
@@ -41,6 +42,16 @@ def start_browser(
     if not scripts:
         started.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": True})
     return started
+
+
+def wait_for(browser: Any, condition: Callable[[], object]) -> None:
+    """Look until it is so; what an answer replaces meanwhile is looked for again."""
+    from selenium.common.exceptions import StaleElementReferenceException
+    from selenium.webdriver.support.ui import WebDriverWait
+
+    replaced = [StaleElementReferenceException]
+    wait = WebDriverWait(browser, LONGEST_WAIT, ignored_exceptions=replaced)
+    wait.until(lambda _: condition())
 
 
 @pytest.fixture

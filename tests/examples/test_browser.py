@@ -15,16 +15,14 @@ import pytest
 pytest.importorskip("selenium", reason="selenium is not installed")
 pytest.importorskip("granian", reason="granian is not installed")
 
-from selenium.common.exceptions import StaleElementReferenceException
+from browsing import wait_for
 from selenium.webdriver.common.actions.action_builder import ActionBuilder
 from selenium.webdriver.common.by import By
-from selenium.webdriver.support.ui import WebDriverWait
 from serving import Server, can_connect, wait_until
 
 pytestmark = [pytest.mark.live, pytest.mark.timeout(180)]
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
-LONGEST_WAIT = 30
 
 # Lines of a digit through points (right, down) of a unit square.
 SHAPES = {
@@ -67,12 +65,20 @@ def draw(browser: Any, digit: int) -> None:
 
 
 def see_digit(browser: Any, digit: int) -> None:
-    def is_seen(_: Any) -> bool:
+    def is_seen() -> bool:
         found = browser.find_elements(By.CSS_SELECTOR, "#result .best")
         return [each.text.partition(" ")[0] for each in found] == [str(digit)]
 
-    wait = WebDriverWait(browser, LONGEST_WAIT, ignored_exceptions=[StaleElementReferenceException])
-    wait.until(is_seen)
+    wait_for(browser, is_seen)
+
+
+def is_first_of_the_bars(browser: Any, label: str) -> bool:
+    """Whether the label is the most probable one, with a bar that is drawn as long as that."""
+    first = browser.find_element(By.CSS_SELECTOR, ".bars .first")
+    bar = first.find_element(By.CSS_SELECTOR, ".part").rect["width"]
+    whole = first.find_element(By.TAG_NAME, "svg").rect["width"]
+    shown: str = first.find_element(By.TAG_NAME, "th").text
+    return shown == label and bool(bar > 0.4 * whole)
 
 
 def test_digits_are_drawn_and_uploaded(
@@ -91,13 +97,7 @@ def test_digits_are_drawn_and_uploaded(
         see_digit(browser, digit)
         keep_picture(f"digits-drawn-{digit}")
         browser.find_element(By.CSS_SELECTOR, "[data-wipe]").click()
-    first = browser.find_element(By.CSS_SELECTOR, ".bars .first")
-    assert first.find_element(By.TAG_NAME, "th").text == "7"
-    bar, whole = (
-        first.find_element(By.CSS_SELECTOR, ".part"),
-        first.find_element(By.TAG_NAME, "svg"),
-    )
-    assert bar.rect["width"] > 0.4 * whole.rect["width"]
+    wait_for(browser, lambda: is_first_of_the_bars(browser, "7"))
 
     picture = image.new("L", (200, 300), 230)
     pen.Draw(picture).line([(120, 250), (120, 50), (50, 190), (160, 190)], 20, 18)
@@ -109,7 +109,7 @@ def test_digits_are_drawn_and_uploaded(
     browser.find_element(By.NAME, "picture").send_keys(str(tmp_path / "four.txt"))
     browser.find_element(By.ID, "run").click()
     fault = browser.find_element(By.ID, "input-picture-error")
-    WebDriverWait(browser, LONGEST_WAIT).until(lambda _: "not of a type" in fault.text)
+    wait_for(browser, lambda: "not of a type" in fault.text)
     keep_picture("digits-refused")
 
     browser.find_elements(By.CSS_SELECTOR, ".examples button")[6].click()
@@ -138,20 +138,21 @@ def test_texts_are_typed(
     browser.get(site)
     browser.find_element(By.NAME, "question").send_keys("What do bees do when it is cold?")
     browser.find_element(By.ID, "run").click()
-    wait = WebDriverWait(browser, LONGEST_WAIT, ignored_exceptions=[StaleElementReferenceException])
-    wait.until(lambda _: len(browser.find_elements(By.CSS_SELECTOR, "#result tbody tr")) == 4)
+    wait_for(browser, lambda: len(browser.find_elements(By.CSS_SELECTOR, "#result tbody tr")) == 4)
     assert browser.find_element(By.CSS_SELECTOR, "#result td").text == "Winter cluster"
     keep_picture("text-search")
+
+    def first_label() -> str:
+        label: str = browser.find_element(By.CSS_SELECTOR, ".bars .first th").text
+        return label
 
     browser.find_element(By.LINK_TEXT, "Labels of your own").click()
     browser.find_element(By.NAME, "text").send_keys("The goalkeeper saved a penalty.")
     browser.find_element(By.ID, "run").click()
-    wait.until(lambda _: browser.find_elements(By.CSS_SELECTOR, "#result .best"))
-    assert browser.find_element(By.CSS_SELECTOR, ".bars .first th").text == "sports"
+    wait_for(browser, lambda: browser.find_elements(By.CSS_SELECTOR, "#result .best"))
+    assert first_label() == "sports"
     browser.find_elements(By.CSS_SELECTOR, ".examples button")[2].click()
-    wait.until(
-        lambda _: browser.find_element(By.CSS_SELECTOR, ".bars .first th").text == "complaint"
-    )
+    wait_for(browser, lambda: first_label() == "complaint")
     keep_picture("text-labels")
 
 
@@ -163,8 +164,7 @@ def submit(browser: Any, selector: str = "main form button", **fields: str) -> s
         field.send_keys(text)
     page = browser.find_element(By.TAG_NAME, "html")
     browser.find_element(By.CSS_SELECTOR, selector).click()
-    wait = WebDriverWait(browser, LONGEST_WAIT)
-    wait.until(lambda _: browser.find_element(By.TAG_NAME, "html") != page)
+    wait_for(browser, lambda: browser.find_element(By.TAG_NAME, "html") != page)
     flashed: str = browser.find_element(By.CSS_SELECTOR, ".flash").text
     return flashed
 

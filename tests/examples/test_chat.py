@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from browsing import wait_for
 from serving import free_port, wait_until
 
 from erlen.testing import WebSocketClosed, WebSocketRefused
@@ -213,9 +214,7 @@ class Window:
         return self.browser.find_element("css selector", selector)
 
     def wait_until(self, condition: Callable[[], object]) -> None:
-        from selenium.webdriver.support.ui import WebDriverWait
-
-        WebDriverWait(self.browser, LONGEST_WAIT).until(lambda _: condition())
+        wait_for(self.browser, condition)
 
     @property
     def state(self) -> str:

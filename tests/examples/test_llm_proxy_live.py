@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from browsing import wait_for
 from serving import free_port
 
 pytest.importorskip("aiohttp", reason="aiohttp is not installed")
@@ -157,12 +158,7 @@ class Page:
         self.find(".ask button").click()
 
     def wait_until(self, condition: Callable[[], object]) -> None:
-        from selenium.common.exceptions import StaleElementReferenceException
-        from selenium.webdriver.support.ui import WebDriverWait
-
-        between_pages = [StaleElementReferenceException]
-        wait = WebDriverWait(self.browser, LONGEST_WAIT, ignored_exceptions=between_pages)
-        wait.until(lambda _: condition())
+        wait_for(self.browser, condition)
 
     @property
     def state(self) -> str:

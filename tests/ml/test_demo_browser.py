@@ -19,15 +19,13 @@ pytest.importorskip("selenium", reason="selenium is not installed")
 from browsing import browser as browser
 from browsing import keep_picture as keep_picture
 from browsing import plain_browser as plain_browser
-from selenium.common.exceptions import StaleElementReferenceException
+from browsing import wait_for
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
-from selenium.webdriver.support.ui import WebDriverWait
 from serving import Server
 
 pytestmark = [pytest.mark.live, pytest.mark.timeout(180)]
 
-LONGEST_WAIT = 30
 MARKUP = "<img src=x onerror=\"document.title='hacked'\"><script>document.title='hacked'</script>"
 
 
@@ -61,14 +59,6 @@ def find(browser: Any, selector: str) -> Any:
 
 def texts(browser: Any, selector: str) -> list[str]:
     return [each.text for each in browser.find_elements(By.CSS_SELECTOR, selector)]
-
-
-def wait_for(browser: Any, condition: Callable[[], Any]) -> None:
-    """Wait until something is so; what is replaced meanwhile is looked for again."""
-    waiting = WebDriverWait(
-        browser, LONGEST_WAIT, ignored_exceptions=[StaleElementReferenceException]
-    )
-    waiting.until(lambda _: condition())
 
 
 def write(browser: Any, name: str, text: str) -> None:
