@@ -435,7 +435,7 @@ def test_a_thread_whose_item_is_done_goes_on_with_an_async_batch_of_others(
         return [2 * item for item in items]
 
     batcher = Batcher(function)
-    monkeypatch.setattr(batcher._estimate, "best_size", lambda: 8)
+    monkeypatch.setattr(batcher._estimate, "best_size", lambda deadline: 8)
     calls = [Call(batcher.submit, 0)]
     assert begun.wait(30)
     for count, item in enumerate((1, -1, 2, 3, 4), 1):

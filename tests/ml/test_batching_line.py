@@ -206,6 +206,29 @@ def test_three_times_the_capacity_leaves_most_of_it_to_those_accepted(
     assert len(accepted) + simulation.refused == count
 
 
+@pytest.mark.parametrize(
+    ("factor", "share", "lost"), [(1, 0.95, 0.0), (2, 0.95, 0.01), (3, 0.88, 0.035)]
+)
+def test_spells_in_which_all_takes_longer_leave_most_of_it_too(
+    factor: int, share: float, lost: float
+) -> None:
+    """As on a processor that others use as well, at times."""
+    deadline, seconds = 1.0, 120.0
+    dice = random.Random(3)
+
+    def text_encoder(size: int) -> float:
+        is_slow = simulation.now % 4 >= 3
+        return (0.01 + 0.0072 * size) * (factor if is_slow else 1) * dice.uniform(0.9, 1.1)
+
+    simulation = Simulation(text_encoder, max_size=64, max_queue=48)
+    capacity = 16 / (0.01 + 0.0072 * 16)
+    count = poisson(simulation, 3 * capacity, seconds, deadline)
+    good = sum(latency <= deadline for latency in simulation.latencies())
+    neither = len(simulation.latencies()) - good + len(simulation.late)
+    assert good >= share * capacity * seconds * (3 + 1 / factor) / 4
+    assert neither <= lost * count
+
+
 def test_without_deadlines_the_queue_is_the_limit() -> None:
     simulation = Simulation(forest, max_queue=64).measured()
     capacity = 32 / forest(32)
@@ -462,6 +485,32 @@ def test_an_idle_batcher_tries_whatever_the_deadline() -> None:
     item = item_at(0.0, deadline=0.1)
     assert line.join(item, 0.0) == LEAD
     assert line.take(item, 0.0) == ([item], [])
+
+
+def test_items_are_not_taken_that_have_waited_and_would_be_late() -> None:
+    line = make_line()
+    for size in (1, 2, 4, 8):
+        line.estimate.note(size, 0.1 * size)
+    leader, late, in_time, impatient = (
+        item_at(0.0, deadline=1.0),
+        item_at(0.0, deadline=1.0),
+        item_at(0.0, deadline=1.3),
+        item_at(0.79, deadline=0.3),
+    )
+    for item in (leader, late, in_time, impatient):
+        line.waiting[item] = None
+    line.leader = leader
+    # A batch of four takes 0.4 seconds, one item a tenth. The leader is given a try, and so is
+    # what has not waited for long.
+    assert line.take(leader, 0.8) == ([leader, in_time, impatient], [late])
+
+
+def test_an_item_that_would_be_late_alone_is_not_taken() -> None:
+    line = make_line(run_time=0.4)
+    leader, late = item_at(0.0), item_at(0.0, deadline=1.0)
+    for item in (leader, late):
+        line.join(item, 0.0)
+    assert line.take(leader, 0.65) == ([leader], [late])
 
 
 def test_items_whose_time_is_over_are_not_taken() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from math import inf
 from random import Random
 
 import pytest
@@ -115,6 +116,34 @@ def test_the_least_size_that_costs_little_more_than_the_best_is_chosen(
     for size in (1, 2, 4, 8, 16, 32) * (TRIED + 1):  # after 16 batches, another size is tried
         estimate.note(size, fixed + each * size)
     assert estimate.best_size() == best
+
+
+@pytest.mark.parametrize(
+    ("fixed", "each", "deadline", "best"),
+    [
+        (0.004, 0.01, inf, 8),
+        (0.004, 0.01, 1.0, 4),
+        (0.004, 0.01, 0.1, 2),
+        (0.004, 0.01, 0.0, 1),
+        (0.03, 0.0, inf, 32),
+        (0.03, 0.0, 0.1, 32),
+        (0.03, 0.0, 0.0, 32),
+        (0.03, 0.001, 0.05, 32),
+    ],
+)
+def test_where_much_of_the_deadline_goes_by_smaller_batches_are_good_enough(
+    fixed: float, each: float, deadline: float, best: int
+) -> None:
+    estimate = Estimate(32)
+    for size in (1, 2, 4, 8, 16, 32) * (TRIED + 1):
+        estimate.note(size, fixed + each * size)
+    assert estimate.best_size(deadline) == best
+    # Whoever else asks gets their own answer, and so does this one after the next batch.
+    assert estimate.best_size() == estimate.best_size(inf)
+    assert estimate.best_size(deadline) == best
+    for _ in range(4 * TRIED):
+        estimate.note(1, 1e-6)
+    assert estimate.best_size(deadline) == 1
 
 
 def test_a_first_call_that_took_long_is_forgotten_soon() -> None:

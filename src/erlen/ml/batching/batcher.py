@@ -259,7 +259,7 @@ class Batcher(Alone, t.Generic[T, R]):
                 self.name,
                 queued=len(self._line.waiting),
                 computing=self._line.computing,
-                best_size=self._estimate.best_size(),
+                best_size=self._estimate.best_size(self.deadline),
             )
 
     def __repr__(self) -> str:

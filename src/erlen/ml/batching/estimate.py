@@ -7,7 +7,8 @@ for padding makes large batches dearer than a fixed and a proportional part woul
 How long somebody waits is told by the clock on the wall. Which size is cheapest is not, on a core
 that others use as well: long runs are interrupted more often than short ones. Of a function that
 keeps its thread busy it is the processor's time that counts, of one that waits (for a GPU, for
-another host) the wall's.
+another host) the wall's. Where items have a deadline, a size costs the more the more of it a batch
+takes: whoever waits for a long batch and then for the next one has little time left.
 """
 
 from __future__ import annotations
@@ -39,6 +40,8 @@ EXPLORED = (4.0, 2.0, 16.0, 0.5)
 FAR_SECONDS = 0.02
 #: Batches of a class that tell that it is no better than smaller ones.
 TRIED = 3
+#: Seconds of a deadline at least, for what is divided by it.
+SHORTEST = 1e-6
 #: After so many batches, it is tried whether twice the size fits into memory again.
 FORGET_LIMIT_AFTER = 1024
 
@@ -94,6 +97,8 @@ class Estimate:
         self.of_one = 0.0
         self.fastest_of_one = inf
         self._best = 1
+        #: A deadline that was asked for lately, and the best size for it.
+        self._best_within = (inf, 1)
         #: Size and seconds of each class with measurements; by class, the least seconds of it and
         #: of larger ones, and those that are proven. `_compare` finds them.
         self._typical: list[tuple[float, float]] = []
@@ -109,7 +114,8 @@ class Estimate:
             self._seen_busy = self.batches
         self.is_busy = self.batches - self._seen_busy < BUSY_FOR
         if self._class_of(size).note(size, seconds, busy):
-            self._best = self._find_best()
+            self._best = self._find_best(inf)
+            self._best_within = (inf, self._best)
             self._compare()
             self.of_one, self.fastest_of_one = self.seconds(1), self.fastest(1)
         self._times = self._explored()
@@ -179,13 +185,21 @@ class Estimate:
         typical.reverse()
         self._typical = typical
 
-    def best_size(self) -> int:
+    def best_size(self, deadline: float = inf) -> int:
         """Items that a batch should have at most, if there are as many.
 
         The least size at which an item costs about as little as at the best; the double of what
         was measured where larger batches have not been tried yet.
+
+        :param deadline: seconds that an item has from being given
         """
-        best = min(self._best, self.limit)
+        best = self._best
+        if deadline != inf and self.batches:
+            asked, best = self._best_within
+            if asked != deadline:
+                best = self._find_best(max(deadline, SHORTEST))
+                self._best_within = (deadline, best)
+        best = min(best, self.limit)
         times = self._times
         if times == 1:
             return best
@@ -203,8 +217,11 @@ class Estimate:
             since = self.batches - (EXPLORE_FIRST << turn)
         return EXPLORED[turn % len(EXPLORED)] if since < EXPLORED_AT_ONCE else 1.0
 
-    def _find_best(self) -> int:
-        costs = [self._cost(known) if known.size else None for known in self.classes]
+    def _find_best(self, deadline: float) -> int:
+        costs = [
+            self._cost(known) * (1 + known.seconds / deadline) if known.size else None
+            for known in self.classes
+        ]
         least = min(cost for cost in costs if cost is not None)
         index = next(i for i, c in enumerate(costs) if c is not None and c <= least * TOLERANCE)
         if not any(known.count >= TRIED for known in self.classes[index + 1 :]):

@@ -27,6 +27,8 @@ LEAD, CALL, WAIT = "lead", "call", "wait"
 
 #: Of the deadline, what the estimated wait may take up; the rest is for what estimates miss.
 HEADROOM = 0.75
+#: An item that has less of its deadline left, and less time than its batch takes, is not computed.
+SPARE = 0.25
 #: Waiting items that are looked through for those that go together with the leader, per item.
 LOOK_AHEAD = 4
 #: A leader that waits for longer looks again after that part of the time that a batch takes, and
@@ -144,10 +146,11 @@ class Line:
             raise BatcherClosed
         ahead = len(self.waiting)
         if ahead >= self.max_queue:
-            raise QueueFull(self.wait_behind(ahead, now))
+            raise QueueFull(self.wait_behind(ahead, now, item.deadline))
         if (ahead or self.running) and isfinite(item.until):
-            beside = ahead % self.estimate.best_size()
-            expected = self.wait_behind(ahead, now) + self.estimate.proven(beside + 1)
+            beside = ahead % self.estimate.best_size(item.deadline)
+            expected = self.wait_behind(ahead, now, item.deadline)
+            expected += self.estimate.proven(beside + 1)
             if expected > item.deadline * HEADROOM:
                 raise Hopeless(expected)
         self.waiting[item] = None
@@ -236,7 +239,9 @@ class Line:
 
     def _wanted(self) -> int:
         """Items that a batch is worth waiting for."""
-        return min(-(-self.last_in_flight // self.workers), self.estimate.best_size())
+        deadline = inf if self.leader is None else self.leader.deadline
+        size = self.estimate.best_size(deadline)
+        return min(-(-self.last_in_flight // self.workers), size)
 
     def window(self, now: float, share: Callable[[], float] | None = None) -> float:
         """Seconds for which the leader should wait for more items, at most; 0 for none.
@@ -287,24 +292,25 @@ class Line:
     def take(self, leader: Item, now: float) -> tuple[list[Item], list[Item]]:
         """The next batch, the leader's item first, and items whose deadline cannot be kept.
 
-        Those stay uncomputed: their time is over, or will be before a result can be there. The
-        leader's is given a try, so that there is a measurement at times.
+        Those stay uncomputed: their time is over, or will be before a result is there. The leader's
+        is given a try, and whatever has not waited for long, so that there is a measurement.
         """
         waiting = self.waiting
         self.leader = None
         self.wanted = self._looked = 0
-        size = self.estimate.best_size()
+        size = self.estimate.best_size(leader.deadline)
         batch: list[Item] = []
         late: list[Item] = []
+        end = now + self.estimate.seconds(min(len(waiting), size))
         waiting.pop(leader, None)
         (batch if leader.until > now else late).append(leader)
-        earliest = now + self.estimate.fastest(1)
         if leader.key is None:
             while waiting and len(batch) < size:
                 item, _ = waiting.popitem(last=False)
-                (batch if item.until > earliest else late).append(item)
+                is_in_time = item.until >= end or self._is_worth_a_try(item, now)
+                (batch if is_in_time else late).append(item)
         else:
-            self._take_alike(leader.key, size, earliest, batch, late)
+            self._take_alike(leader.key, size, now, end, batch, late)
         for item in batch:
             item.state = RUNNING
         if batch:
@@ -313,14 +319,25 @@ class Line:
             self.last_start = now
         return batch, late
 
+    def _is_worth_a_try(self, item: Item, now: float) -> bool:
+        """Whether an item is computed that will be late if its batch takes as long as usual."""
+        left = item.until - now
+        return left > self.estimate.fastest(1) and left > item.deadline * SPARE
+
     def _take_alike(
-        self, key: t.Any, size: int, earliest: float, batch: list[Item], late: list[Item]
+        self,
+        key: t.Any,
+        size: int,
+        now: float,
+        end: float,
+        batch: list[Item],
+        late: list[Item],
     ) -> None:
         found: list[Item] = []
         for looked, item in enumerate(self.waiting):
             if len(batch) == size or looked == LOOK_AHEAD * size:
                 break
-            if item.until <= earliest:
+            if item.until < end and not self._is_worth_a_try(item, now):
                 late.append(item)
             elif item.key == key:
                 batch.append(item)
@@ -367,7 +384,7 @@ class Line:
 
     # Estimates
 
-    def wait_behind(self, ahead: int, now: float) -> float:
+    def wait_behind(self, ahead: int, now: float, deadline: float = inf) -> float:
         """Seconds until a batch begins that an item behind so many others is in.
 
         No more than has been measured: who is refused for nothing asks again, and what that takes
@@ -377,7 +394,7 @@ class Line:
         if self.running >= self.workers:
             run = self.estimate.proven(-(-self.computing // self.running))
             rest = max(self.last_start + run - now, 0.0)
-        size = self.estimate.best_size()
+        size = self.estimate.best_size(deadline)
         pace = self.pace or self.estimate.proven(size) / size / self.workers
         return rest + ahead // size * size * pace
 
