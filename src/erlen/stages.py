@@ -257,8 +257,10 @@ class Stages(Scaffold):
         self, e: Exception, blueprints: list[str]
     ) -> ft.ErrorHandlerCallable | None:
         """The handler for an error: by code before by class, blueprint before application."""
-        cls, code = self._get_exc_class_and_code(type(e))
         spec = self.error_handler_spec
+        if not spec:
+            return None
+        cls, code = self._get_exc_class_and_code(type(e))
         for wanted in (None,) if code is None else (code, None):
             for name in (*blueprints, None):
                 handlers = spec[name][wanted] if name in spec else None

@@ -94,6 +94,17 @@ class Problem(HTTPException):
             known["detail"] = self.detail
         return {**known, **self.members}
 
+    def _page_key(self) -> t.Any:
+        """What two problems' pages have in common when they are alike; `None` for most."""
+        texts = (self.title, self.type, self.detail, *self.more_headers.values())
+        if _BY_CODE not in self.__class__.__dict__ or self.members:
+            return None
+        if not _MAKERS.isdisjoint(self.__dict__):
+            return None
+        if any(text.__class__ is not str or len(text) > _MOST_TEXT for text in texts):
+            return None
+        return (self.code, *texts, *self.more_headers)
+
     @property
     def detail(self) -> str | None:
         """What went wrong this time."""
@@ -106,6 +117,8 @@ class Problem(HTTPException):
         return [("Content-Type", MEDIA_TYPE), *self.more_headers.items()]
 
 
+#: What makes a problem's page, if nobody has given that problem another.
+_MAKERS = frozenset({"document", "get_body", "get_headers"})
 #: Attribute of the classes that stand for a status.
 _BY_CODE = "__erlen_by_code__"
 

@@ -112,7 +112,7 @@ def _is_plain_error(kind: t.Any) -> bool:
 
 
 class Page(t.NamedTuple):
-    """What is sent for an error, without a response around it."""
+    """What is sent for an error, without a response around it; the same for many requests."""
 
     status: str
     headers: list[tuple[str, str]]
@@ -126,6 +126,9 @@ _STATUS_LINES: dict[t.Any, str] = {
 #: Where pages of errors are made without a look at the request: of text, the content type first.
 _ASKS_NOBODY = ("erlen.api.problems", "werkzeug.exceptions")
 _MAKERS = ("get_body", "get_description", "get_headers")
+#: Pages by what they depend on, of errors that are the same again and again; so many at most.
+_pages: dict[t.Any, Page] = {}
+_MOST_PAGES = 256
 #: Headers that a response makes anew, or that the page has of itself.
 _OWN_HEADERS = frozenset({"content-type", "content-length", "location", "content-location"})
 
@@ -145,6 +148,31 @@ def ready_page(program: Program, error: HTTPException) -> Page | None:
     for maker in _MAKERS:
         if getattr(kind, maker).__module__ not in _ASKS_NOBODY:
             return None
+    key = _key_of(error)
+    page = None if key is None else _pages.get(key)
+    if page is None:
+        page = _make_page(status, error)
+        if page is not None and key is not None:
+            if len(_pages) >= _MOST_PAGES:
+                _pages.clear()
+            _pages[key] = page
+    return page
+
+
+def _key_of(error: t.Any) -> t.Any:
+    """What the page of an error depends on; `None` where that is not known.
+
+    PERF: who refuses most of what is asked has no time to write the same document again.
+    """
+    own = error.__dict__
+    if error.__class__.__module__ == "werkzeug.exceptions":
+        is_default = len(own) == 1 and "response" in own
+        return (error.__class__, error.code, error.description) if is_default else None
+    key_of = getattr(error, "_page_key", None)
+    return None if key_of is None else key_of()
+
+
+def _make_page(status: str, error: HTTPException) -> Page | None:
     headers = error.get_headers()
     for pair in headers:
         for text in pair:

@@ -224,7 +224,7 @@ def serve_directly(
                 return body, content_type
             return page or DirectAnswer().take(response, request.environ)
         if page is not None:
-            start_response(page.status, page.headers)
+            start_response(page.status, [*page.headers])
             return [page.body]
         if body is None:
             return _send(program, response, marks, start_response)
