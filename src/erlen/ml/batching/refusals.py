@@ -13,7 +13,7 @@ BURST = 8
 ON_THREADS, ON_LOOPS = 32, 64
 #: Those for which there is no place are told so many times as fast, and so many times as many of
 #: them may wait.
-FASTER, MORE = 2, 3
+FASTER, MORE = 1.5, 3
 #: How much faster, and for how many times the places: those with a place, and the others.
 LANES = ((1, 1), (FASTER, MORE))
 
