@@ -146,6 +146,27 @@ def test_where_much_of_the_deadline_goes_by_smaller_batches_are_good_enough(
     assert estimate.best_size(deadline) == 1
 
 
+@pytest.mark.parametrize(
+    ("fixed", "each", "deadline", "largest"),
+    [
+        (0.01, 0.0072, inf, 32),
+        (0.01, 0.0072, 1.0, 16),
+        (0.01, 0.0072, 0.3, 8),
+        (0.03, 0.0001, 0.1, 64),
+        (0.03, 0.0001, 0.02, 64),
+    ],
+)
+def test_sizes_that_last_too_long_for_the_deadline_are_not_even_tried(
+    fixed: float, each: float, deadline: float, largest: int
+) -> None:
+    estimate = Estimate(64)
+    sizes = set()
+    for _ in range(EXPLORE_EVERY * 4):
+        sizes.add(size := estimate.best_size(deadline))
+        estimate.note(size, fixed + each * size)
+    assert max(sizes) == largest
+
+
 def test_a_first_call_that_took_long_is_forgotten_soon() -> None:
     estimate = Estimate(32)
     estimate.note(1, 5.0)

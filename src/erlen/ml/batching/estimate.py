@@ -205,7 +205,8 @@ class Estimate:
             return best
         if times > 2:
             times = max(2.0, min(times, FAR_SECONDS / max(self.seconds(best), 1e-9)))
-        return max(1, min(int(best * times), self.limit))
+        size = max(1, min(int(best * times), self.limit))
+        return size if self._is_promising(size, best, deadline) else best
 
     def _explored(self) -> float:
         """What the best size is multiplied with for the next batch."""
@@ -225,8 +226,22 @@ class Estimate:
         least = min(cost for cost in costs if cost is not None)
         index = next(i for i, c in enumerate(costs) if c is not None and c <= least * TOLERANCE)
         if not any(known.count >= TRIED for known in self.classes[index + 1 :]):
-            index += 1
+            if self._is_promising(2 << index, 1 << index, deadline):
+                index += 1
         return min(1 << index, self.max_size)
+
+    def _is_promising(self, size: int, best: int, deadline: float) -> bool:
+        """Whether a larger size is worth a try: not if it would last too long for the deadline.
+
+        That is if each further item takes as long as those of the last step, from half to best.
+        """
+        if deadline == inf or size <= best or best == 1:
+            return True
+        seconds, half = self.seconds(best), best // 2
+        each = max(seconds - self.seconds(half), 0.0) / (best - half)
+        larger = seconds + each * (size - best)
+        deadline = max(deadline, SHORTEST)
+        return larger / size * (1 + larger / deadline) <= seconds / best * (1 + seconds / deadline)
 
     def _cost(self, known: SizeClass) -> float:
         """Seconds that an item costs in batches of this class."""
