@@ -10,6 +10,7 @@ import time
 import typing as t
 from collections.abc import Iterator
 from pathlib import Path
+from statistics import median
 
 import pytest
 from scopes import http
@@ -380,8 +381,8 @@ def until(connection: socket.socket, text: bytes) -> None:
 def test_servers_have_streams_closed_within_a_tenth_of_a_second(server: Server, path: str) -> None:
     if server.kind == "granian" and path == "/silent":
         pytest.skip("a WSGI server notices when it sends")
-    # Where others compute as well, one may have to wait for its turn: the quickest counts.
-    assert any(seconds_until_closed(server, path) < 0.1 for _ in range(10))
+    # Where others compute as well, one may have to wait for its turn: most of them count.
+    assert median(seconds_until_closed(server, path) for _ in range(5)) < 0.1
 
 
 def seconds_until_closed(server: Server, path: str) -> float:
