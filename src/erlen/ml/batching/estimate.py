@@ -195,9 +195,10 @@ class Estimate:
         """
         best = self._best
         if deadline != inf and self.batches:
+            deadline = max(deadline, SHORTEST)
             asked, best = self._best_within
             if asked != deadline:
-                best = self._find_best(max(deadline, SHORTEST))
+                best = self._find_best(deadline)
                 self._best_within = (deadline, best)
         best = min(best, self.limit)
         times = self._times
@@ -240,7 +241,6 @@ class Estimate:
         seconds, half = self.seconds(best), best // 2
         each = max(seconds - self.seconds(half), 0.0) / (best - half)
         larger = seconds + each * (size - best)
-        deadline = max(deadline, SHORTEST)
         return larger / size * (1 + larger / deadline) <= seconds / best * (1 + seconds / deadline)
 
     def _cost(self, known: SizeClass) -> float:
