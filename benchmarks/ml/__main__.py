@@ -111,10 +111,10 @@ def print_throughput(model: str, found: Found, clock: str) -> None:
 def _told_of(turns: list[Found]) -> str:
     """What was answered meanwhile in each turn; in brackets where the capacity changed."""
     shares = [
-        ("{:.0%}" if turn["steady"] else "({:.0%})").format(gates.goodput_share(turn))
+        ("{:.0%}" if turn["steady"] else "({:.0%})").format(gates.goodput_share(turn["once"]))
         for turn in turns
     ]
-    counted = sorted(gates.counted(turns), key=gates.goodput_share)
+    counted = sorted((turn["once"] for turn in gates.counted(turns)), key=gates.goodput_share)
     middle = counted[len(counted) // 2]
     figures = [milliseconds(middle, "answered", key) for key in ("p50", "p99")]
     return f"{', '.join(shares)} answered, p50 {figures[0]} ms, p99 {figures[1]} ms"
@@ -136,14 +136,26 @@ def print_leavers(found: Found, clock: str) -> None:
 
 
 def print_overload(title: str, found: Found, clock: str) -> None:
-    heads = ("capacity", "offered", "goodput", "ratio", "p99, ms", "503", "p99, ms", "else")
+    heads = (
+        "capacity",
+        "after",
+        "offered",
+        "goodput",
+        "ratio",
+        "p99, ms",
+        "503",
+        "p99, ms",
+        "else",
+    )
     print(f"\n{title:24}" + "".join(f"{head:>10}" for head in heads))
     for name, runs in found.items():
         for run in runs:
-            once = run["offered"]
-            line = f"{name:24}{run['capacity']['per_second']:>10.0f}"
+            once = run["once"]
+            line = f"{name:24}"
+            line += "".join(f"{run[at]['per_second']:>10.0f}" for at in ("capacity", "after"))
             line += f"{once['offered'] / once['seconds']:>10.0f}{once['per_second']:>10.0f}"
-            line += f"{gates.overload_goodput(run, clock):>10.2f}"
+            ratio = "{:.2f}" if run["steady"] else "({:.2f})"
+            line += f"{ratio.format(gates.overload_goodput(run, clock)):>10}"
             line += f"{milliseconds(once, 'answered', 'p99'):>10}{once['refused']['count']:>10}"
             line += f"{milliseconds(once, 'refused', 'p99'):>10}{gates.neither_share(once):>10.1%}"
             print(line)

@@ -128,7 +128,7 @@ def _of_arrivals(model: str, arrivals: Found) -> Iterator[Gate]:
     for ours in set(OURS) & set(arrivals):
         for share, turns in arrivals[ours].items():
             label = f"{model}, answered at {float(share):.0%}, {ours}"
-            answered = median(goodput_share(turn) for turn in counted(turns))
+            answered = median(goodput_share(turn["once"]) for turn in counted(turns))
             yield Gate(label, answered, least=ARRIVALS)
 
 
@@ -157,15 +157,17 @@ def goodput_of_stayers(run: dict[str, Found], clock: str) -> float:
 
 
 def overload_goodput(run: Found, clock: str) -> float:
-    """Results a second where too much is asked, by those where as much is as can be done."""
-    return rate(run["offered"], clock) / rate(run["capacity"], clock)
+    """Results a second where too much is asked, by those where as much is as can be done, before
+    it and after."""
+    capacity = (rate(run["capacity"], clock) + rate(run["after"], clock)) / 2
+    return rate(run["once"], clock) / capacity
 
 
 def _of_overload(name: str, runs: list[Found], clock: str) -> Iterator[Gate]:
     """The goodput as a rule, and all else at the worst."""
-    goodput = median(overload_goodput(run, clock) for run in runs)
+    goodput = median(overload_goodput(run, clock) for run in counted(runs))
     yield Gate(f"overload, goodput, {name}", goodput, least=OVERLOAD)
-    offered = [run["offered"] for run in runs]
+    offered = [run["once"] for run in runs]
     for label, kind, most in (("accepted", "answered", ACCEPTED), ("refused", "refused", REFUSED)):
         slowest = max(once[kind].get("p99", 0.0) for once in offered) / tables.DEADLINE
         yield Gate(f"overload, p99 of {label} / deadline, {name}", slowest, most=most)

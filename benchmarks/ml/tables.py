@@ -6,6 +6,7 @@ import argparse
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +43,7 @@ CROWD, LEAVE_AFTER, CROWD_BATCH = 512, 300, 8
 #: what is offered, in capacities; seconds that an item has; items that wait at most, fewer than
 #: there are threads for views under WSGI
 EXCESS, DEADLINE, QUEUE = 3.0, 1.0, 48
-#: times that capacity and excess are measured, in turns
+#: times that the excess is measured, in turns with the capacity
 OVERLOADS = 5
 #: clients that ask again at once when they are refused, and how often that is measured
 INSISTENT, INSISTENT_TURNS = 96, 3
@@ -175,14 +176,27 @@ def _turns(
     server: ModelServer, items: list[Any], seconds: float, share: float, count: int
 ) -> list[Found]:
     """Arrivals at a share of the capacity, until so many are of a steady one."""
+
+    def arriving(capacity: Found) -> Found:
+        return _arriving(server, items, share * capacity["per_second"], seconds, CLIENTS)
+
+    return _between(lambda: _of_clients(server, items, seconds), arriving, count)
+
+
+def _between(
+    capacity: Callable[[], Found], measure: Callable[[Found], Found], count: int
+) -> list[Found]:
+    """What is measured between two capacities, by the first of them, until so many turns are of a
+    steady one."""
     turns: list[Found] = []
-    after = _capacity(server, items, seconds)
+    after = capacity()
     while sum(turn["steady"] for turn in turns) < count and len(turns) < TRIES * count:
         before = after
-        once = _arriving(server, items, share * before, seconds, CLIENTS)
-        after = _capacity(server, items, seconds)
-        steady = abs(after - before) <= UNSTEADY * before
-        turns.append({**once, "capacity": before, "after": after, "steady": steady})
+        once = measure(before)
+        after = capacity()
+        change = abs(after["per_second"] - before["per_second"]) / before["per_second"]
+        steady = change <= UNSTEADY
+        turns.append({"capacity": before, "once": once, "after": after, "steady": steady})
     return turns
 
 
@@ -191,7 +205,7 @@ def _crowded(servers: dict[str, ModelServer], items: list[Any], seconds: float) 
     found: Found = {}
     for name, server in servers.items():
         with awake(server):
-            rate = max(SHARES) * _capacity(server, items, seconds)
+            rate = max(SHARES) * _of_clients(server, items, seconds)["per_second"]
             found[name] = _arriving(server, items, rate, seconds, CROWDED)
     return found
 
@@ -202,9 +216,8 @@ def _arriving(
     return loads.run(server, items, rate=rate, most=most, warm=0.5, seconds=seconds)
 
 
-def _capacity(server: ModelServer, items: list[Any], seconds: float) -> float:
-    found = loads.run(server, items, connections=CLIENTS, warm=0.3, seconds=seconds)
-    return float(found["per_second"])
+def _of_clients(server: ModelServer, items: list[Any], seconds: float) -> Found:
+    return loads.run(server, items, connections=CLIENTS, warm=0.3, seconds=seconds)
 
 
 def _batches(servers: dict[str, ModelServer]) -> Found:
@@ -286,7 +299,7 @@ def insistent(bench: Bench) -> Found:
 
 
 def _beyond(
-    bench: Bench, label: str, turns: int, offer: Callable[[float], dict[str, Any]]
+    bench: Bench, label: str, count: int, offer: Callable[[float], dict[str, Any]]
 ) -> Found:
     """system → in turns its capacity, and what became of more than that.
 
@@ -296,18 +309,16 @@ def _beyond(
     found: Found = {}
     items = models.items_of("encoder", bench.models)
     environ = {"BENCHMARK_DEADLINE": str(DEADLINE), "BENCHMARK_QUEUE": str(QUEUE)}
+    long: dict[str, float] = {"warm": 1.5, "seconds": bench.options.seconds * 8}
     for name in PLAIN:
         if name not in bench.options.systems:
             continue
-        seconds = bench.options.seconds * 8
         with bench.serving(name, "encoder", **environ) as server:
-            for _ in range(turns):
-                capacity = loads.run(
-                    server, items, connections=CLIENTS // 4, warm=1.5, seconds=seconds
-                )
-                more = offer(capacity["per_second"])
-                offered = loads.run(server, items, warm=1.5, seconds=seconds, **more)
-                found.setdefault(name, []).append({"capacity": capacity, "offered": offered})
+            found[name] = _between(
+                partial(loads.run, server, items, connections=CLIENTS // 4, **long),
+                lambda before: loads.run(server, items, **long, **offer(before["per_second"])),
+                count,
+            )
             tell(f"{label}: {name}")
     return found
 

@@ -27,6 +27,7 @@ from .items import DONE, GONE, Item, call_on
 from .line import LEAD
 from .signal import Signal, resolve
 from .stats import Observer, Stats
+from .turns import turns
 
 if t.TYPE_CHECKING:
     from collections.abc import Callable
@@ -294,6 +295,7 @@ def all_batchers() -> list[Batcher[t.Any, t.Any]]:
 
 
 def _begin_anew() -> None:
+    turns.begin_anew()
     for batcher in list(_batchers):
         was_closed = batcher._line.closed
         batcher._reset()

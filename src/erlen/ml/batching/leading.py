@@ -22,6 +22,7 @@ from .line import CALL, LEAD, Line
 from .runner import Runners
 from .signal import LoopSignal, Signal
 from .stats import Tally
+from .turns import LONG, turns
 from .work import Work
 
 if t.TYPE_CHECKING:
@@ -74,6 +75,8 @@ class Leading(Inline):
             raise RuntimeError(
                 f"{self.name!r} calls itself: the item would wait for the batch that gives it."
             )
+        if item.since >= turns.due:
+            turns.review()
         try:
             with self._lock:
                 self._tally.requests += 1
@@ -89,6 +92,8 @@ class Leading(Inline):
                     self._call_leader()
         except QueueFull as refused:
             self._tell_dropped(refused.cause)
+            if self._estimate.last >= LONG:
+                turns.lengthen(item.since)
             if refused.delay and item.loop is None:
                 time.sleep(refused.delay)
             raise
