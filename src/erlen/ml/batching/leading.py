@@ -92,7 +92,7 @@ class Leading(Inline):
                     self._call_leader()
         except QueueFull as refused:
             self._tell_dropped(refused.cause)
-            if self._estimate.last >= LONG:
+            if self._estimate.is_busy and self._estimate.last >= LONG:
                 turns.lengthen(item.since)
             if refused.delay and item.loop is None:
                 time.sleep(refused.delay)

@@ -7,7 +7,7 @@ what the model needs, and the model then of what they needed. With Linux's polic
 thread that wakes waits instead until the one that runs sleeps or has had its turn, which is some
 milliseconds long. Where another core is free, nothing waits.
 
-Under overload the turns are longer: refusing a request costs the model's core half of what it does
+Under overload the turns are longer: a refusal costs the model's core less than half of what it does
 otherwise, since several are read, refused and answered in one turn. See sched(7) and
 sched_setattr(2); turns of a length of one's own exist since Linux 6.12, and what a system does not
 have is done without.
@@ -16,7 +16,6 @@ have is done without.
 from __future__ import annotations
 
 import os
-import platform
 import struct
 import sys
 import threading
@@ -38,7 +37,7 @@ USUAL = 0.0
 KEPT_LONG = 2.0
 
 #: The number of sched_setattr in the table of system calls; Python has no function for it.
-_SETATTR = {"x86_64": 314, "aarch64": 274, "riscv64": 274}
+_SETATTR = {"x86_64": 314, "aarch64": 274}
 #: size, policy, flags, nice, priority, runtime, deadline, period
 _ATTRIBUTES = struct.Struct("=IIQiIQQQ")
 
@@ -71,13 +70,14 @@ class Turns:
         """Have turns be long for some seconds from now."""
         if not self._is_on:
             return
-        self.due = now + KEPT_LONG
         if not self._are_long and self._lock.acquire(blocking=False):
             try:
                 self._are_long = True
                 _for_each_thread(_turns_of(LONG))
             finally:
                 self._lock.release()
+        # Last: a review of the same moment must not leave long turns without an end.
+        self.due = now + KEPT_LONG
 
 
 def _for_each_thread(apply: Callable[[int], object]) -> None:
@@ -85,9 +85,12 @@ def _for_each_thread(apply: Callable[[int], object]) -> None:
     for ordinary work; others are as the user wants them. Threads begun later are like the one that
     begins them."""
     try:
-        for name in os.listdir("/proc/self/task"):
+        threads = [int(name) for name in os.listdir("/proc/self/task")]
+        if threading.get_native_id() not in threads:
+            # A /proc that was mounted for other processes numbers threads otherwise.
+            return
+        for thread in threads:
             with suppress(ProcessLookupError):  # it has ended
-                thread = int(name)
                 if os.sched_getscheduler(thread) in (os.SCHED_OTHER, os.SCHED_BATCH):
                     apply(thread)
     except OSError:
@@ -101,7 +104,7 @@ def _take_turns(thread: int) -> None:
 
 def _turns_of(seconds: float) -> Callable[[int], object]:
     """A function that has a thread take turns of so many seconds."""
-    number = _SETATTR.get(platform.machine())
+    number = _SETATTR.get(os.uname().machine)
     if number is None or sys.maxsize <= 2**32:
         return _take_turns
     from ctypes import CDLL, c_long
