@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import os
 import platform
@@ -10,14 +11,15 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from ctypes import CDLL, create_string_buffer
+from math import inf
 
 import pytest
 
 from erlen.ml import Batcher, QueueFull
-from erlen.ml.batching import batcher, leading
-from erlen.ml.batching.turns import KEPT_LONG, LONG, VARIABLE, Turns
+from erlen.ml.batching import alone, batcher, leading
+from erlen.ml.batching.turns import KEPT, LONG, VARIABLE, Turns
 
 if sys.platform != "linux":
     pytest.skip("only Linux has this policy", allow_module_level=True)
@@ -67,28 +69,28 @@ def turns(monkeypatch: pytest.MonkeyPatch) -> Iterator[Turns]:
     """Those of a process whose threads are all ordinary, as they are again afterwards."""
     monkeypatch.delenv(VARIABLE, raising=False)
     turns = Turns()
-    # What other tests have left, as long as their threads live.
-    turns._are_long = True
-    turns.review()
-    for name in os.listdir("/proc/self/task"):
-        with suppress(ProcessLookupError):
-            if os.sched_getscheduler(int(name)) == os.SCHED_BATCH:
-                os.sched_setscheduler(int(name), os.SCHED_OTHER, os.sched_param(0))
-    turns.begin_anew()
-    monkeypatch.setattr(leading, "turns", turns)
-    monkeypatch.setattr(batcher, "turns", turns)
+    restore(turns)
+    for module in (alone, batcher, leading):
+        monkeypatch.setattr(module, "turns", turns)
     yield turns
-    turns._are_long = True
-    turns.review()
+    restore(turns)
+
+
+def restore(turns: Turns) -> None:
+    """What other tests have left goes on as long as their threads live."""
+    turns._length, turns._begins_with_turns = LONG, False
+    turns.leave()
 
 
 def test_all_threads_take_turns_those_begun_later_too(turns: Turns) -> None:
     with sleeper() as before:
         assert os.sched_getscheduler(before) == os.SCHED_OTHER
-        turns.review()
+        turns.review(100.0)
         assert os.sched_getscheduler(before) == os.SCHED_BATCH
         with sleeper() as after:
             assert os.sched_getscheduler(after) == os.SCHED_BATCH
+            turns.leave()
+            assert os.sched_getscheduler(after) == os.SCHED_OTHER
 
 
 def test_a_thread_of_another_policy_stays_as_it_is(turns: Turns) -> None:
@@ -96,37 +98,63 @@ def test_a_thread_of_another_policy_stays_as_it_is(turns: Turns) -> None:
         os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
 
     with sleeper(be_idle) as idle:
-        turns.review()
-        turns.lengthen(time.monotonic())
-        assert os.sched_getscheduler(idle) == os.SCHED_IDLE
+        for change in (turns.review, turns.lengthen, lambda now: turns.leave()):
+            change(100.0)
+            assert os.sched_getscheduler(idle) == os.SCHED_IDLE
 
 
 @needs_lengths
-def test_turns_are_long_until_they_are_reviewed(turns: Turns) -> None:
+@pytest.mark.parametrize("takes_before", [True, False])
+@pytest.mark.parametrize("leaves_after", [True, False])
+def test_turns_are_long_for_some_seconds(
+    turns: Turns, takes_before: bool, leaves_after: bool
+) -> None:
     def be_nice() -> None:
         os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 5)
 
     with sleeper(be_nice) as thread:
-        turns.review()
         usual = length_of_turns(thread)
         assert 0 < usual < LONG
+        if takes_before:
+            turns.review(99.0)
+            assert length_of_turns(thread) == pytest.approx(usual)
         turns.lengthen(100.0)
         assert length_of_turns(thread) == pytest.approx(LONG)
         assert os.getpriority(os.PRIO_PROCESS, thread) == 5
         turns.lengthen(101.0)
-        assert turns.due == 101.0 + KEPT_LONG
-        turns.review()
+        turns.review(100.9 + KEPT)
+        assert length_of_turns(thread) == pytest.approx(LONG)
+        if leaves_after:
+            turns.leave()
+        else:
+            turns.review(101.0 + KEPT)
         assert length_of_turns(thread) == pytest.approx(usual)
+        assert os.getpriority(os.PRIO_PROCESS, thread) == 5
+
+
+def test_the_policy_stays_where_the_process_was_started_with_it(turns: Turns) -> None:
+    turns.review(100.0)
+    others = Turns()
+    others.review(100.0)
+    others.leave()
+    assert os.sched_getscheduler(0) == os.SCHED_BATCH
+
+
+def test_a_forked_process_leaves_what_it_has_inherited(turns: Turns) -> None:
+    turns.review(100.0)
+    turns.begin_anew()
+    Model(compute, LONG / 10).ask_later()
+    assert os.sched_getscheduler(0) == os.SCHED_OTHER
 
 
 @needs_lengths
 def test_a_forked_process_has_usual_turns_again(turns: Turns) -> None:
     usual = length_of_turns(0)
-    turns.lengthen(time.monotonic())
+    turns.lengthen(100.0)
     turns.begin_anew()  # what a fork does to it; the thread is as it was
     assert length_of_turns(0) == pytest.approx(LONG)
-    assert time.monotonic() >= turns.due
-    turns.review()
+    assert turns.due <= 100.0
+    turns.review(100.0)
     assert length_of_turns(0) == pytest.approx(usual)
 
 
@@ -135,10 +163,9 @@ def test_the_scheduler_can_be_left_alone(monkeypatch: pytest.MonkeyPatch) -> Non
     turns = Turns()
     with sleeper() as thread:
         before = os.sched_getscheduler(thread), length_of_turns(thread)
-        assert not time.monotonic() >= turns.due
-        turns.lengthen(time.monotonic())
-        assert not time.monotonic() >= turns.due
+        turns.lengthen(100.0)
         assert before == (os.sched_getscheduler(thread), length_of_turns(thread))
+        assert turns.due == turns.over == inf
 
 
 def absent(path: str) -> list[str]:
@@ -153,10 +180,11 @@ def of_others(path: str) -> list[str]:
 def test_without_proc_of_its_own_threads_go_on_as_they_are(
     turns: Turns, monkeypatch: pytest.MonkeyPatch, listing: Callable[[str], list[str]]
 ) -> None:
-    monkeypatch.setattr(os, "listdir", listing)
-    monkeypatch.setattr(threading, "get_native_id", lambda: -1)
-    turns.review()
-    assert os.sched_getscheduler(0) == os.SCHED_OTHER
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "listdir", listing)
+        patch.setattr(threading, "get_native_id", lambda: -1)
+        turns.review(100.0)
+        assert os.sched_getscheduler(0) == os.SCHED_OTHER
 
 
 def compute(seconds: float) -> None:
@@ -179,10 +207,9 @@ class Model:
             return items
 
         self.batcher = Batcher(function, max_size=2, max_queue=4)
-        self.ask_later()
-        # Where other processes compute as well, one call does not tell that the function does.
-        while work is compute and not self.batcher._estimate.is_busy:
-            self.ask_later()
+        if work is compute:
+            # As it is measured where no other process computes on the same core.
+            self.batcher._estimate.note(1, seconds, seconds)
 
     def ask_later(self) -> None:
         """One asks for whom no batch waits, as it does for who asks as soon as it is answered."""
@@ -219,6 +246,30 @@ def test_one_caller_now_and_then_changes_nothing(turns: Turns) -> None:
     assert os.sched_getscheduler(0) == os.SCHED_OTHER
 
 
+def test_turns_are_left_when_a_thread_calls_alone(turns: Turns) -> None:
+    model = Model(compute, LONG)
+    assert model.ask(3) == 0
+    assert os.sched_getscheduler(0) == os.SCHED_BATCH
+    assert turns.over <= time.monotonic() + KEPT
+    turns.over = inf
+    model.ask_later()
+    assert os.sched_getscheduler(0) == os.SCHED_BATCH
+    turns.over = 0.0
+    while os.sched_getscheduler(0) == os.SCHED_BATCH:
+        model.ask_later()  # the first ones may wait for those who have just been there
+    assert model.ask(3) == 0
+    assert os.sched_getscheduler(0) == os.SCHED_BATCH
+
+
+def test_on_an_event_loop_a_call_need_not_meet_others(turns: Turns) -> None:
+    model = Model(compute, 2 * LONG)
+    asyncio.run(model.batcher.ask(1))
+    assert os.sched_getscheduler(0) == os.SCHED_BATCH
+    turns.over = 0.0
+    asyncio.run(model.batcher.ask(1))
+    assert os.sched_getscheduler(0) == os.SCHED_BATCH
+
+
 @needs_lengths
 def test_turns_are_long_while_callers_are_refused(
     turns: Turns, monkeypatch: pytest.MonkeyPatch
@@ -229,7 +280,8 @@ def test_turns_are_long_while_callers_are_refused(
     assert length_of_turns(0) < LONG
     assert model.ask(20) > 0
     assert length_of_turns(0) == pytest.approx(LONG)
-    monkeypatch.setattr(turns, "due", time.monotonic())
+    monkeypatch.setattr(turns, "due", 0.0)
+    monkeypatch.setattr(turns, "_long_until", 0.0)
     assert model.ask(3) == 0
     assert length_of_turns(0) < LONG
 

@@ -11,6 +11,7 @@ from .inline import BLOCKING_SECONDS
 from .items import RUNNING, Item
 from .leading import Leading, running_batcher
 from .stats import COUNTED_AT_ONCE
+from .turns import turns
 
 #: Batches of one, run where nothing else is there, of which one is measured, once so many were.
 MEASURED_EACH = 16
@@ -51,6 +52,8 @@ class Alone(Leading):
             if measures:
                 if self._estimate.batches > MEASURED_ALWAYS:
                     self._unmeasured = MEASURED_EACH - 1
+                if since >= turns.over and not on_loop:
+                    turns.leave()
                 begun = self._clock()
                 results, busy = self._context.copy().run(self._call, *args)
             else:

@@ -75,8 +75,8 @@ class Leading(Inline):
             raise RuntimeError(
                 f"{self.name!r} calls itself: the item would wait for the batch that gives it."
             )
-        if item.since >= turns.due:
-            turns.review()
+        if item.since >= turns.due and (item.loop is not None or not self._line.is_idle):
+            turns.review(item.since)
         try:
             with self._lock:
                 self._tally.requests += 1

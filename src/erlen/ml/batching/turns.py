@@ -5,7 +5,8 @@ their results, or requests come in while a model computes, that costs more than 
 that wake want the interpreter's lock and sleep again, and each finds the processor's caches full of
 what the model needs, and the model then of what they needed. With Linux's policy for batch work a
 thread that wakes waits instead until the one that runs sleeps or has had its turn, which is some
-milliseconds long. Where another core is free, nothing waits.
+milliseconds long. Where another core is free, nothing waits. It is asked for while calls wait
+together, or on an event loop, and taken back when a thread's call has been alone for a while.
 
 Under overload the turns are longer: a refusal costs the model's core less than half of what it does
 otherwise, since several are read, refused and answered in one turn. See sched(7) and
@@ -33,8 +34,11 @@ VARIABLE = "ERLEN_TURNS"
 LONG = 0.015
 #: Of the kernel's own choice, some milliseconds.
 USUAL = 0.0
-#: Seconds for which turns stay long after a refusal.
-KEPT_LONG = 2.0
+#: Seconds for which turns stay long after a refusal, and are taken at all after calls have waited
+#: together.
+KEPT = 2.0
+#: How often that they do is noted.
+EACH = 0.5
 
 #: The number of sched_setattr in the table of system calls; Python has no function for it.
 _SETATTR = {"x86_64": 314, "aarch64": 274}
@@ -47,37 +51,59 @@ class Turns:
 
     def __init__(self) -> None:
         self._is_on = hasattr(os, "SCHED_BATCH") and os.environ.get(VARIABLE) != "off"
-        self._are_long = False
+        #: Seconds of a turn; `None` where threads have the policy that they began with.
+        self._length: float | None = None
+        self._begins_with_turns = self._is_on and os.sched_getscheduler(0) == os.SCHED_BATCH
         self.begin_anew()
 
     def begin_anew(self) -> None:
         """Also in a forked process, whose thread is like the one that forked it."""
         self._lock = threading.Lock()
-        #: When to call :meth:`review` next, by the monotonic clock.
+        self._long_until = 0.0
+        #: When to call :meth:`review` next if calls wait together, by the monotonic clock, and
+        #: :meth:`leave` if one is alone.
         self.due = 0.0 if self._is_on else inf
+        self.over = inf if self._length is None else 0.0
 
-    def review(self) -> None:
-        """Have threads take turns; or not so long ones any more."""
+    def review(self, now: float) -> None:
+        """Calls wait together: have threads take turns; or not so long ones any more."""
         if self._lock.acquire(blocking=False):
             try:
-                self.due = inf
-                _for_each_thread(_turns_of(USUAL) if self._are_long else _take_turns)
-                self._are_long = False
+                if now >= self._long_until:
+                    self._set(USUAL)
+                self.due, self.over = now + EACH, now + KEPT
             finally:
                 self._lock.release()
 
     def lengthen(self, now: float) -> None:
         """Have turns be long for some seconds from now."""
-        if not self._is_on:
-            return
-        if not self._are_long and self._lock.acquire(blocking=False):
+        self._long_until = now + KEPT
+        if self._is_on and self._length != LONG and self._lock.acquire(blocking=False):
             try:
-                self._are_long = True
-                _for_each_thread(_turns_of(LONG))
+                self._set(LONG)
+                self.due = self.over = now + KEPT
             finally:
                 self._lock.release()
-        # Last: a review of the same moment must not leave long turns without an end.
-        self.due = now + KEPT_LONG
+
+    def leave(self) -> None:
+        """A call is alone: have threads interrupt each other again.
+
+        Its answer is sent by a thread of the server's, which is woken some 15 microseconds before
+        the one that computed sleeps.
+        """
+        if self._lock.acquire(blocking=False):
+            try:
+                self._set(None)
+                self.due, self.over = 0.0, inf
+            finally:
+                self._lock.release()
+
+    def _set(self, length: float | None) -> None:
+        if length != self._length:
+            self._length, before = length, self._length
+            is_usual = length is None and not self._begins_with_turns
+            policy = os.SCHED_OTHER if is_usual else os.SCHED_BATCH
+            _for_each_thread(_giving(policy, length or USUAL, has_lengths=LONG in (length, before)))
 
 
 def _for_each_thread(apply: Callable[[int], object]) -> None:
@@ -98,26 +124,22 @@ def _for_each_thread(apply: Callable[[int], object]) -> None:
         pass
 
 
-def _take_turns(thread: int) -> None:
-    os.sched_setscheduler(thread, os.SCHED_BATCH, os.sched_param(0))
-
-
-def _turns_of(seconds: float) -> Callable[[int], object]:
-    """A function that has a thread take turns of so many seconds."""
+def _giving(policy: int, seconds: float, has_lengths: bool) -> Callable[[int], object]:
+    """A function that gives a thread a policy, and turns of so many seconds."""
     number = _SETATTR.get(os.uname().machine)
-    if number is None or sys.maxsize <= 2**32:
-        return _take_turns
+    if not has_lengths or number is None or sys.maxsize <= 2**32:
+        return lambda thread: os.sched_setscheduler(thread, policy, os.sched_param(0))
     from ctypes import CDLL, c_long
 
     call = CDLL(None).syscall
 
-    def apply(thread: int) -> None:
+    def give(thread: int) -> None:
         nice = os.getpriority(os.PRIO_PROCESS, thread)
-        attributes = (os.SCHED_BATCH, 0, nice, 0, int(seconds * 1e9), 0, 0)
+        attributes = (policy, 0, nice, 0, int(seconds * 1e9), 0, 0)
         # A kernel that knows no such turns ignores their length.
         call(c_long(number), c_long(thread), _ATTRIBUTES.pack(_ATTRIBUTES.size, *attributes), 0)
 
-    return apply
+    return give
 
 
 turns = Turns()
