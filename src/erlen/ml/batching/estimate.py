@@ -40,6 +40,10 @@ EXPLORED = (4.0, 2.0, 16.0, 0.5)
 FAR_SECONDS = 0.02
 #: Batches of a class that tell that it is no better than smaller ones.
 TRIED = 3
+#: A larger size is tried where a batch would take no more than this share of the deadline, or
+#: hardly longer than one of the best size: those who wait were let in for that one.
+FURTHER = 0.25
+HARDLY_LONGER = 1.25
 #: Seconds of a deadline at least, for what is divided by it.
 SHORTEST = 1e-6
 #: After so many batches, it is tried whether twice the size fits into memory again.
@@ -241,6 +245,8 @@ class Estimate:
         seconds, half = self.seconds(best), best // 2
         each = max(seconds - self.seconds(half), 0.0) / (best - half)
         larger = seconds + each * (size - best)
+        if larger > max(deadline * FURTHER, seconds * HARDLY_LONGER):
+            return False
         return larger / size * (1 + larger / deadline) <= seconds / best * (1 + seconds / deadline)
 
     def _cost(self, known: SizeClass) -> float:
