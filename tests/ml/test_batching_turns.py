@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import hashlib
 import os
 import platform
@@ -187,6 +188,22 @@ def test_without_proc_of_its_own_threads_go_on_as_they_are(
         assert os.sched_getscheduler(0) == os.SCHED_OTHER
 
 
+def test_where_the_system_does_not_answer_threads_go_on_as_they_are(
+    turns: Turns, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*args: object) -> int:
+        raise OSError(errno.ENOSYS, "as musl has it")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "sched_getscheduler", refuse)
+        patch.setattr(os, "sched_setscheduler", refuse)
+        others = Turns()
+        others.review(100.0)
+        others.lengthen(100.0)
+        others.leave()
+    assert os.sched_getscheduler(0) == os.SCHED_OTHER
+
+
 def compute(seconds: float) -> None:
     """Keep a core busy, but not the interpreter's lock, as models do."""
     until = time.thread_time() + seconds
@@ -255,8 +272,12 @@ def test_turns_are_left_when_a_thread_calls_alone(turns: Turns) -> None:
     model.ask_later()
     assert os.sched_getscheduler(0) == os.SCHED_BATCH
     turns.over = 0.0
-    while os.sched_getscheduler(0) == os.SCHED_BATCH:
+    for _ in range(100):
         model.ask_later()  # the first ones may wait for those who have just been there
+        if os.sched_getscheduler(0) == os.SCHED_OTHER:
+            break
+    else:
+        pytest.fail("the threads still take turns")
     assert model.ask(3) == 0
     assert os.sched_getscheduler(0) == os.SCHED_BATCH
 
@@ -265,8 +286,15 @@ def test_on_an_event_loop_a_call_need_not_meet_others(turns: Turns) -> None:
     model = Model(compute, 2 * LONG)
     asyncio.run(model.batcher.ask(1))
     assert os.sched_getscheduler(0) == os.SCHED_BATCH
+    assert turns.over < inf
+
+
+def test_turns_are_not_left_for_a_call_that_is_alone_on_an_event_loop(turns: Turns) -> None:
+    model = Model(compute, LONG / 10)  # so quick that it is computed on the loop
+    turns.review(time.monotonic())
     turns.over = 0.0
     asyncio.run(model.batcher.ask(1))
+    assert model.batcher.stats().answered == 1
     assert os.sched_getscheduler(0) == os.SCHED_BATCH
 
 

@@ -53,7 +53,7 @@ class Turns:
         self._is_on = hasattr(os, "SCHED_BATCH") and os.environ.get(VARIABLE) != "off"
         #: Seconds of a turn; `None` where threads have the policy that they began with.
         self._length: float | None = None
-        self._begins_with_turns = self._is_on and os.sched_getscheduler(0) == os.SCHED_BATCH
+        self._begins_with_turns = self._is_on and _takes_turns()
         self.begin_anew()
 
     def begin_anew(self) -> None:
@@ -88,7 +88,7 @@ class Turns:
     def leave(self) -> None:
         """A call is alone: have threads interrupt each other again.
 
-        Its answer is sent by a thread of the server's, which is woken some 15 microseconds before
+        Its answer is sent by a thread of the server's, which is woken some 10 microseconds before
         the one that computed sleeps.
         """
         if self._lock.acquire(blocking=False):
@@ -106,6 +106,15 @@ class Turns:
             _for_each_thread(_giving(policy, length or USUAL, has_lengths=LONG in (length, before)))
 
 
+def _takes_turns() -> bool:
+    """Whether this thread has the policy."""
+    try:
+        return os.sched_getscheduler(0) == os.SCHED_BATCH
+    except OSError:
+        # A sandbox forbids to ask, or the C library (musl) has the function but no answer.
+        return False
+
+
 def _for_each_thread(apply: Callable[[int], object]) -> None:
     """Call a function with the number of each thread of this process that has one of the policies
     for ordinary work; others are as the user wants them. Threads begun later are like the one that
@@ -120,7 +129,7 @@ def _for_each_thread(apply: Callable[[int], object]) -> None:
                 if os.sched_getscheduler(thread) in (os.SCHED_OTHER, os.SCHED_BATCH):
                     apply(thread)
     except OSError:
-        # Without /proc, or where a sandbox forbids it, threads go on as they are.
+        # Without /proc, and where nobody may ask, threads go on as they are.
         pass
 
 
